@@ -1,0 +1,229 @@
+// The order of things between clone3 and exec. Each step's place has a reason; moving one is a security decision.
+
+#include <csignal>
+#include <linux/prctl.h>
+#include <linux/sched.h>
+#include <sys/stat.h>
+
+#include "child/clone.h"
+#include "child/internal.h"
+#include "init/protocol.h"
+
+namespace clawrun::child {
+
+namespace {
+
+constexpr long kEacces = -13;
+constexpr std::uint64_t kNoSignals = 0;
+
+void mark(const ChildPlan& plan, Stage stage) {
+  struct {
+    std::int64_t seconds;
+    std::int64_t nanoseconds;
+  } now{};
+  sys(__NR_clock_gettime, 1 /* CLOCK_MONOTONIC */, &now);
+  plan.stages_ns[static_cast<std::size_t>(stage)] =
+      static_cast<std::uint64_t>(now.seconds) * 1'000'000'000U + static_cast<std::uint64_t>(now.nanoseconds);
+}
+
+void send(const ChildPlan& plan, const Report& report) {
+  while (sys(__NR_write, plan.report_fd, &report, sizeof report) == kEintr) {
+  }
+}
+
+// A handler of the host must never run in here: the dispositions are reset before any signal is unblocked.
+// Where clone3 took CLONE_CLEAR_SIGHAND this only resets what was ignored.
+void reset_signals() {
+  const struct {
+    void* handler;
+    std::uint64_t flags;
+    void* restorer;
+    std::uint64_t mask;
+  } action{};
+  for (int signal = 1; signal <= 64; ++signal) sys(__NR_rt_sigaction, signal, &action, nullptr, sizeof(std::uint64_t));
+}
+
+void await_gate(const ChildPlan& plan) {
+  char byte = 0;
+  long size = 0;
+  do {
+    size = sys(__NR_read, plan.control_fd, &byte, 1);
+  } while (size == kEintr);
+  // End of file: the parent gave up or died; nobody is there to read a report.
+  if (size != 1) sys(__NR_exit_group, 1);
+}
+
+void become(const ChildPlan& plan) {
+  if (plan.drop_groups) must(plan, Step::kIdentity, sys(__NR_setgroups, 0, nullptr));
+  if (!plan.change_identity) return;
+  // Kept over the change, to mount with; all of them are dropped before exec.
+  must(plan, Step::kIdentity, sys(__NR_prctl, PR_SET_KEEPCAPS, 1, 0, 0, 0));
+  must(plan, Step::kIdentity, sys(__NR_setresgid, plan.gid, plan.gid, plan.gid));
+  must(plan, Step::kIdentity, sys(__NR_setresuid, plan.uid, plan.uid, plan.uid));
+  // The change cleared the effective set: capabilities(7)
+  struct {
+    std::uint32_t version;
+    int pid;
+  } header{0x20080522, 0};
+  struct {
+    std::uint32_t effective, permitted, inheritable;
+  } data[2] = {};
+  must(plan, Step::kIdentity, sys(__NR_capget, &header, data));
+  for (auto& half : data) half.effective = half.permitted;
+  must(plan, Step::kIdentity, sys(__NR_capset, &header, data));
+}
+
+void switch_root(const ChildPlan& plan, int base) {
+  must(plan, Step::kPivotRoot, sys(__NR_fchdir, base));
+  // New and old root may be the same directory: the old one is then stacked on top, and is taken off again: pivot_root(2)
+  must(plan, Step::kPivotRoot, sys(__NR_pivot_root, ".", "."));
+  must(plan, Step::kDetachOldRoot, sys(__NR_umount2, ".", 2 /* MNT_DETACH */));
+  must(plan, Step::kDetachOldRoot, sys(__NR_chdir, "/"));
+  sys(__NR_close, base);
+}
+
+void enter_workdir(const ChildPlan& plan) {
+  must(plan, Step::kWorkdir, sys(__NR_chdir, plan.workdir));
+  // A directory outside the root has no path from it (CVE-2024-21626).
+  char path[4096];
+  const long size = sys(__NR_getcwd, path, sizeof path);
+  if (size < 0 || path[0] != '/') fail(plan, Step::kWorkdir, size < 0 ? size : kEnoent);
+}
+
+// The first candidate that can be executed, as execvp(3) would find it. Looked up before the filters are loaded, so that
+// no filter can make a missing command look like something else.
+std::uint32_t find_command(const ChildPlan& plan) {
+  long best = kEnoent;
+  for (std::uint32_t i = 0; plan.candidates[i] != nullptr; ++i) {
+    struct stat info {};
+    const long found = sys(__NR_newfstatat, AT_FDCWD, plan.candidates[i], &info, 0);
+    if (found == kEacces) best = kEacces;
+    if (found < 0) continue;
+    const bool usable = S_ISREG(info.st_mode) && sys(__NR_faccessat, AT_FDCWD, plan.candidates[i], 1 /* X_OK */) == 0;
+    if (usable) return i;
+    best = kEacces;
+  }
+  fail(plan, Step::kCommandFound, best);
+}
+
+// What the command needs besides the plan. The pipe is made in here, so that no fork of the host can hold an end of it.
+struct CommandStart {
+  const ChildPlan* plan;
+  int gate[2];  // end of file when init has taken over pid 1 and can no longer be looked into
+};
+
+// Init has taken over pid 1 when its end of the gate is closed: from then on nothing in this pid namespace shares memory with
+// the supervisor but this process itself.
+void await_init(const int* gate) {
+  sys(__NR_close, gate[1]);
+  char byte = 0;
+  while (sys(__NR_read, gate[0], &byte, 1) == kEintr) {
+  }
+}
+
+void pass_on_descriptors(const ChildPlan& plan) {
+  int keep[260];
+  std::size_t count = 0;
+  bool report_done = false;
+  for (std::size_t i = 0; i < plan.preserve_fd_count; ++i) {
+    if (!report_done && plan.report_fd < plan.preserve_fds[i]) {
+      keep[count++] = plan.report_fd;
+      report_done = true;
+    }
+    keep[count++] = plan.preserve_fds[i];
+    must(plan, Step::kCloseFds, sys(__NR_fcntl, plan.preserve_fds[i], F_SETFD, 0));
+  }
+  if (!report_done) keep[count++] = plan.report_fd;
+  close_all_but(plan, keep, count);
+}
+
+[[noreturn]] void run_command(const ChildPlan& plan, const int* gate) {
+  if (gate != nullptr) must(plan, Step::kSession, sys(__NR_setsid));
+  if (plan.terminal) open_terminal(plan);
+  if (plan.new_time_namespace) must(plan, Step::kTimeNamespace, sys(__NR_unshare, CLONE_NEWTIME));
+  sys(__NR_umask, plan.umask);
+  enter_workdir(plan);
+  set_rlimits(plan);
+  const std::uint32_t command = find_command(plan);
+  drop_capabilities(plan, plan.keep_capabilities);
+  must(plan, Step::kNoNewPrivs, sys(__NR_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+  enter_landlock(plan, plan.candidates[command]);
+  if (gate != nullptr) await_init(gate);
+  pass_on_descriptors(plan);
+  sys(__NR_rt_sigprocmask, SIG_SETMASK, &kNoSignals, nullptr, sizeof kNoSignals);
+  mark(plan, Stage::kConfined);
+  send(plan, {Step::kReady, 0, command});
+  load_filters(plan);
+  const long error = sys(__NR_execve, plan.candidates[command], plan.argv, plan.envp, 0L, 0L, static_cast<long>(plan.start_cookie));
+  fail(plan, Step::kExec, error, command);
+}
+
+void command_main(void* argument) {
+  const CommandStart start = *static_cast<const CommandStart*>(argument);
+  run_command(*start.plan, start.gate);
+}
+
+// The command is cloned before pid 1 becomes init, because only this image holds what the command needs. It shares the
+// supervisor's memory until its own exec, and waits for init's.
+[[noreturn]] void become_init(const ChildPlan& plan) {
+  CommandStart start{&plan, {-1, -1}};
+  must(plan, Step::kStartCommand, sys(__NR_pipe2, start.gate, O_CLOEXEC));
+  must(plan, Step::kStartCommand, clawrun_clone(CLONE_VM | SIGCHLD, plan.command_stack_top, nullptr, command_main, &start));
+  drop_capabilities(plan, 0);
+  must(plan, Step::kNoNewPrivs, sys(__NR_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+  // Moved out of the way first: any of the three may already have a number that another is to get.
+  constexpr int kAside = 60;
+  const long control = must(plan, Step::kExecInit, sys(__NR_fcntl, plan.control_fd, F_DUPFD, kAside));
+  const long gate = must(plan, Step::kExecInit, sys(__NR_fcntl, start.gate[1], F_DUPFD, kAside));
+  const long image = must(plan, Step::kExecInit, sys(__NR_fcntl, plan.init_fd, F_DUPFD_CLOEXEC, kAside));
+  const long report = must(plan, Step::kExecInit, sys(__NR_fcntl, plan.report_fd, F_DUPFD_CLOEXEC, kAside));
+  must(plan, Step::kExecInit, sys(__NR_dup3, control, init::kControlFd, 0));
+  must(plan, Step::kExecInit, sys(__NR_dup3, gate, init::kGateFd, 0));
+  int keep[4] = {init::kControlFd, init::kGateFd, static_cast<int>(image), static_cast<int>(report)};
+  close_all_but(plan, keep, 4);
+  // Not stdio: a reader of the command's output must see its end when the command closes it.
+  for (int fd = 0; fd <= 2; ++fd) sys(__NR_close, fd);
+  const char* const argv[] = {"clawrun-init", nullptr};
+  const char* const envp[] = {nullptr};
+  const long error = sys(__NR_execveat, image, "", argv, envp, 0x1000 /* AT_EMPTY_PATH */);
+  const Report failed{Step::kExecInit, static_cast<std::int32_t>(-error), kNoIndex};
+  sys(__NR_write, report, &failed, sizeof failed);
+  sys(__NR_exit_group, 1);
+  __builtin_unreachable();
+}
+
+}  // namespace
+
+void fail(const ChildPlan& plan, Step step, long error, std::uint32_t index) {
+  send(plan, {step, static_cast<std::int32_t>(-error), index});
+  // The codes of the exit table (tables/exit_codes.h), should anybody look at this process instead of the report.
+  for (;;) sys(__NR_exit_group, step == Step::kExec ? 126 : step == Step::kCommandFound ? 127 : 125);
+}
+
+void child_main(void* argument) {
+  const ChildPlan& plan = *static_cast<const ChildPlan*>(argument);
+  reset_signals();
+  if (plan.die_with_parent) must(plan, Step::kParentDeath, sys(__NR_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0));
+  mark(plan, Stage::kStarted);
+  await_gate(plan);
+  mark(plan, Stage::kReleased);
+  for (int fd = 0; fd <= 2; ++fd)
+    if (plan.stdio[fd] >= 0) must(plan, Step::kStdio, sys(__NR_dup3, plan.stdio[fd], fd, 0));
+  close_all_but(plan, plan.keep_fds, plan.keep_fd_count);
+  must(plan, Step::kSession, sys(__NR_setsid));
+  become(plan);
+  // A change of uid takes the parent-death signal away: prctl(2)
+  if (plan.die_with_parent) must(plan, Step::kParentDeath, sys(__NR_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0));
+  sys(__NR_umask, 0);
+  const int base = build_root(plan);
+  mark(plan, Stage::kMounted);
+  switch_root(plan, base);
+  mark(plan, Stage::kPivoted);
+  // KEYCTL_JOIN_SESSION_KEYRING: keys of the caller's session stay outside.
+  const long keyring = sys(__NR_keyctl, 1, nullptr);
+  if (keyring < 0 && keyring != -38 /* ENOSYS: a kernel without keys */) fail(plan, Step::kKeyring, keyring);
+  if (plan.init_fd >= 0) become_init(plan);
+  run_command(plan, nullptr);
+}
+
+}  // namespace clawrun::child

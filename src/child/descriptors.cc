@@ -1,0 +1,70 @@
+#include "child/internal.h"
+
+namespace clawrun::child {
+
+namespace {
+
+struct DirectoryEntry {
+  std::uint64_t inode;
+  std::int64_t offset;
+  std::uint16_t size;
+  std::uint8_t type;
+  char name[1];
+};
+
+int number_of(const char* name) {
+  int value = 0;
+  for (; *name != '\0'; ++name) {
+    if (*name < '0' || *name > '9') return -1;
+    value = value * 10 + (*name - '0');
+  }
+  return value;
+}
+
+bool contains(const int* keep, std::size_t count, int fd) {
+  for (std::size_t i = 0; i < count; ++i)
+    if (keep[i] == fd) return true;
+  return false;
+}
+
+// Without close_range(2) (before Linux 5.9): what /proc/self/fd lists. Read again until a pass closes nothing, since
+// closing while reading may skip an entry.
+void close_listed(const ChildPlan& plan, const int* keep, std::size_t count) {
+  const long directory = must(plan, Step::kCloseFds, sys(__NR_openat, AT_FDCWD, "/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  for (bool again = true; again;) {
+    again = false;
+    must(plan, Step::kCloseFds, sys(__NR_lseek, directory, 0, 0));
+    alignas(8) char buffer[4096];
+    for (;;) {
+      const long size = must(plan, Step::kCloseFds, sys(__NR_getdents64, directory, buffer, sizeof buffer));
+      if (size == 0) break;
+      for (long at = 0; at < size;) {
+        const auto* entry = reinterpret_cast<const DirectoryEntry*>(buffer + at);
+        at += entry->size;
+        const int fd = number_of(entry->name);
+        if (fd <= 2 || fd == directory || contains(keep, count, fd)) continue;
+        sys(__NR_close, fd);
+        again = true;
+      }
+    }
+  }
+  sys(__NR_close, directory);
+}
+
+}  // namespace
+
+void close_all_but(const ChildPlan& plan, const int* keep, std::size_t count) {
+  if (!plan.has_close_range) return close_listed(plan, keep, count);
+  unsigned from = 3;
+  for (std::size_t i = 0; i <= count; ++i) {
+    const unsigned end = i < count ? static_cast<unsigned>(keep[i]) : ~0U;
+    if (i == count) {
+      must(plan, Step::kCloseFds, sys(__NR_close_range, from, ~0U, 0));
+    } else if (end > from) {
+      must(plan, Step::kCloseFds, sys(__NR_close_range, from, end - 1, 0));
+    }
+    from = end + 1;
+  }
+}
+
+}  // namespace clawrun::child

@@ -1,0 +1,54 @@
+// What the parts of the child share: the plan, the base being built, and the one way to fail.
+#pragma once
+
+#include <fcntl.h>
+
+#include "child/plan.h"
+#include "child/raw.h"
+
+namespace clawrun::child {
+
+inline constexpr long kEintr = -4;
+inline constexpr long kEnoent = -2;
+
+// Reports step, -error and index to the parent and ends this process.
+[[noreturn]] void fail(const ChildPlan& plan, Step step, long error, std::uint32_t index = kNoIndex);
+
+// The value of a system call, or the end of the process.
+inline long must(const ChildPlan& plan, Step step, long result, std::uint32_t index = kNoIndex) {
+  if (result < 0) fail(plan, step, result, index);
+  return result;
+}
+
+// path.cc: opens `target` inside the directory `base` with O_PATH, as if `base` were the root: a symbolic link, however
+// nasty, leads somewhere inside. Magic links are refused. "" is base itself. Returns a descriptor or -errno.
+struct Walk {
+  bool has_openat2 = true;
+  bool no_follow = false;  // the last part must not be a symbolic link
+};
+int open_in_root(int base, const char* target, Walk walk);
+
+// The directory that holds the last part of `target`, parents made with mode 0755 where they are missing.
+// `last` is set to the name in it.
+int open_parent_in_root(int base, const char* target, bool has_openat2, const char** last);
+
+// operations.cc: takes all of the plan's operations; returns the base, an open directory (the root of a mount).
+int build_root(const ChildPlan& plan);
+
+// confine.cc
+void set_rlimits(const ChildPlan& plan);
+void drop_capabilities(const ChildPlan& plan, std::uint64_t keep);
+void enter_landlock(const ChildPlan& plan, const char* command);
+void load_filters(const ChildPlan& plan);
+
+// descriptors.cc
+void close_all_but(const ChildPlan& plan, const int* keep, std::size_t count);
+
+// terminal.cc: a terminal of the sandbox's own devpts becomes stdio and the controlling terminal; the master goes to the
+// supervisor.
+void open_terminal(const ChildPlan& plan);
+
+std::size_t length_of(const char* text);
+bool equal(const char* a, const char* b);
+
+}  // namespace clawrun::child

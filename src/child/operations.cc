@@ -1,0 +1,289 @@
+#include <linux/mount.h>
+#include <linux/netlink.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "child/internal.h"
+
+namespace clawrun::child {
+
+namespace {
+
+constexpr long kEexist = -17;
+constexpr long kEinval = -22;
+constexpr long kEnodev = -19;
+constexpr long kEloop = -40;
+constexpr unsigned kRecursive = 0x8000;      // AT_RECURSIVE
+constexpr std::uint32_t kNullDevice = 0x103; // makedev(1, 3)
+
+// linux/mount.h of Debian 12 has these; older headers of other distributions may not.
+constexpr unsigned kOpenTreeClone = 1;
+constexpr unsigned kFsconfigSetFlag = 0;
+constexpr unsigned kFsconfigSetString = 1;
+constexpr unsigned kFsconfigCmdCreate = 6;
+
+class Builder {
+ public:
+  explicit Builder(const ChildPlan& plan) : plan_(plan) {}
+
+  int run() {
+    for (std::uint32_t i = 0; i < plan_.operation_count; ++i) {
+      const long result = take(plan_.operations[i]);
+      if (result < 0) fail(plan_, Step::kOperation, result, i);
+    }
+    return base_;
+  }
+
+ private:
+  long take(const Operation& op) {
+    switch (op.op) {
+      case Op::kFilesystem: return filesystem(op);
+      case Op::kBind: return bind(op);
+      case Op::kEnter: return enter(op);
+      case Op::kDevice: return device(op);
+      case Op::kDirectory: return directory(op);
+      case Op::kFile: return file(op);
+      case Op::kSymlink: return symlink(op);
+      case Op::kMask: return mask(op);
+      case Op::kSelfBind: return self_bind(op);
+      case Op::kAttributes: return attributes(op);
+      case Op::kLoopback: return loopback(op);
+      case Op::kHostname: return sys(__NR_sethostname, op.source, length_of(op.source));
+    }
+    return kEinval;
+  }
+
+  int open_target(const Operation& op) const {
+    return open_in_root(base_, op.target, {.has_openat2 = plan_.has_openat2, .no_follow = op.no_follow});
+  }
+
+  // Attaches a detached mount. The first one goes on top of the old root: no path of any process leads to it, since "/" is
+  // resolved from the root that a process already holds.
+  long attach(int mount, const Operation& op) {
+    if (*op.target == '\0') {
+      const long moved = sys(__NR_move_mount, mount, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH);
+      if (moved < 0) return moved;
+      return become_base(mount);
+    }
+    const int target = open_target(op);
+    if (target < 0) return target;
+    const long moved = sys(__NR_move_mount, mount, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
+    sys(__NR_close, target);
+    return moved;
+  }
+
+  long become_base(int directory) {
+    const long opened = sys(__NR_openat, directory, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (opened < 0) return opened;
+    if (base_ >= 0) sys(__NR_close, base_);
+    base_ = static_cast<int>(opened);
+    // Options of an overlay name its directories relative to the base.
+    return sys(__NR_fchdir, base_);
+  }
+
+  long filesystem(const Operation& op) {
+    const long context = sys(__NR_fsopen, op.source, FSOPEN_CLOEXEC);
+    if (context < 0) return context;
+    long result = 0;
+    for (const char* const* option = op.options; result >= 0 && option != nullptr && *option != nullptr; option += 2) {
+      const bool flag = *option[1] == '\0';
+      result = sys(__NR_fsconfig, context, flag ? kFsconfigSetFlag : kFsconfigSetString, option[0], flag ? nullptr : option[1], 0);
+    }
+    if (result >= 0) result = sys(__NR_fsconfig, context, kFsconfigCmdCreate, nullptr, nullptr, 0);
+    const long mount = result < 0 ? result : sys(__NR_fsmount, context, FSMOUNT_CLOEXEC, op.attr_set);
+    sys(__NR_close, context);
+    if (mount < 0) return mount;
+    result = attach(static_cast<int>(mount), op);
+    sys(__NR_close, mount);
+    return result;
+  }
+
+  static long set_attributes(int mount, std::uint64_t attr_set, bool recursive) {
+    if (attr_set == 0) return 0;
+    mount_attr attr{};
+    attr.attr_set = attr_set;
+    // One access-time mode replaces another only when the whole field is cleared first: mount_setattr(2)
+    if ((attr_set & MOUNT_ATTR__ATIME) != 0) attr.attr_clr = MOUNT_ATTR__ATIME;
+    return sys(__NR_mount_setattr, mount, "", AT_EMPTY_PATH | (recursive ? kRecursive : 0), &attr, sizeof attr);
+  }
+
+  long bind(const Operation& op) {
+    long mount = op.fd;
+    if (mount < 0) {
+      const unsigned flags = kOpenTreeClone | O_CLOEXEC | AT_NO_AUTOMOUNT | (op.recursive ? kRecursive : 0);
+      mount = sys(__NR_open_tree, AT_FDCWD, op.source, flags);
+    }
+    if (mount < 0) return mount;
+    long result = set_attributes(static_cast<int>(mount), op.attr_set, op.recursive);
+    if (result >= 0) result = attach(static_cast<int>(mount), op);
+    sys(__NR_close, mount);
+    return result;
+  }
+
+  long enter(const Operation& op) {
+    const int target = open_target(op);
+    if (target < 0) return target;
+    const long result = become_base(target);
+    sys(__NR_close, target);
+    return result;
+  }
+
+  // A clone of the host's device node as a mount, checked by number: a fake /dev/null never masks anything (CVE-2025-31133).
+  static long open_device(const char* source, std::uint32_t number) {
+    const long mount = sys(__NR_open_tree, AT_FDCWD, source, kOpenTreeClone | O_CLOEXEC);
+    if (mount < 0) return mount;
+    struct stat info {};
+    const long answer = sys(__NR_newfstatat, mount, "", &info, AT_EMPTY_PATH);
+    if (answer == 0 && S_ISCHR(info.st_mode) && info.st_rdev == makedev(number >> 8U, number & 255U)) return mount;
+    sys(__NR_close, mount);
+    return answer < 0 ? answer : kEnodev;
+  }
+
+  long device(const Operation& op) {
+    const long mount = open_device(op.source, op.mode);
+    if (mount < 0) return mount;
+    long result = set_attributes(static_cast<int>(mount), op.attr_set, false);
+    if (result >= 0) result = create_file(op, nullptr, 0);
+    if (result >= 0) result = attach(static_cast<int>(mount), op);
+    sys(__NR_close, mount);
+    return result;
+  }
+
+  long directory(const Operation& op) const {
+    const char* name = nullptr;
+    const int parent = open_parent_in_root(base_, op.target, plan_.has_openat2, &name);
+    if (parent < 0) return parent;
+    long result = sys(__NR_mkdirat, parent, name, op.mode);
+    sys(__NR_close, parent);
+    if (result == kEexist) {
+      const int existing = open_target(op);
+      if (existing < 0) return existing;
+      struct stat info {};
+      result = sys(__NR_newfstatat, existing, "", &info, AT_EMPTY_PATH);
+      if (result == 0 && !S_ISDIR(info.st_mode)) result = kEexist;
+      sys(__NR_close, existing);
+    }
+    return result;
+  }
+
+  long create_file(const Operation& op, const char* data, std::size_t size) const {
+    const char* name = nullptr;
+    const int parent = open_parent_in_root(base_, op.target, plan_.has_openat2, &name);
+    if (parent < 0) return parent;
+    const std::uint32_t mode = op.op == Op::kFile ? op.mode : 0444;
+    const long fd = sys(__NR_openat, parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+    sys(__NR_close, parent);
+    if (fd == kEexist && data == nullptr) return 0;  // a mount point: what is there serves
+    if (fd < 0) return fd;
+    std::size_t done = 0;
+    long result = 0;
+    while (done < size && result >= 0) {
+      result = sys(__NR_write, fd, data + done, size - done);
+      if (result > 0) done += static_cast<std::size_t>(result);
+    }
+    sys(__NR_close, fd);
+    return result < 0 ? result : 0;
+  }
+
+  long file(const Operation& op) const { return create_file(op, op.data, op.size); }
+
+  long symlink(const Operation& op) const {
+    const char* name = nullptr;
+    const int parent = open_parent_in_root(base_, op.target, plan_.has_openat2, &name);
+    if (parent < 0) return parent;
+    const long result = sys(__NR_symlinkat, op.source, parent, name);
+    sys(__NR_close, parent);
+    return result;
+  }
+
+  static bool is_directory(int fd) {
+    struct stat info {};
+    return sys(__NR_newfstatat, fd, "", &info, AT_EMPTY_PATH) == 0 && S_ISDIR(info.st_mode);
+  }
+
+  // One tmpfs of no size serves all masked directories of this sandbox.
+  long empty_directory() {
+    if (empty_ >= 0) return sys(__NR_open_tree, empty_, "", AT_EMPTY_PATH | kOpenTreeClone | O_CLOEXEC);
+    const long context = sys(__NR_fsopen, "tmpfs", FSOPEN_CLOEXEC);
+    if (context < 0) return context;
+    long result = sys(__NR_fsconfig, context, kFsconfigSetString, "size", "4k", 0);
+    if (result >= 0) result = sys(__NR_fsconfig, context, kFsconfigSetString, "nr_inodes", "2", 0);
+    if (result >= 0) result = sys(__NR_fsconfig, context, kFsconfigSetString, "mode", "0555", 0);
+    if (result >= 0) result = sys(__NR_fsconfig, context, kFsconfigCmdCreate, nullptr, nullptr, 0);
+    const std::uint64_t attr = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+    if (result >= 0) result = sys(__NR_fsmount, context, FSMOUNT_CLOEXEC, attr);
+    sys(__NR_close, context);
+    return result;
+  }
+
+  long mask(const Operation& op) {
+    const int target = open_target(op);
+    if (target == kEnoent) return 0;
+    if (target < 0) return target;
+    const bool is_dir = is_directory(target);
+    const long cover = is_dir ? empty_directory() : open_device("/dev/null", kNullDevice);
+    long result = cover;
+    if (cover >= 0) {
+      if (!is_dir) result = set_attributes(static_cast<int>(cover), MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, false);
+      if (result >= 0) result = sys(__NR_move_mount, cover, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
+      if (is_dir && empty_ < 0 && result >= 0)
+        empty_ = static_cast<int>(cover);
+      else
+        sys(__NR_close, cover);
+    }
+    sys(__NR_close, target);
+    return result;
+  }
+
+  long self_bind(const Operation& op) const {
+    const int target = open_target(op);
+    if (target == kEnoent) return 0;
+    if (target < 0) return target;
+    const long clone = sys(__NR_open_tree, target, "", AT_EMPTY_PATH | kOpenTreeClone | O_CLOEXEC | kRecursive);
+    long result = clone;
+    if (clone >= 0) {
+      result = set_attributes(static_cast<int>(clone), op.attr_set, true);
+      if (result >= 0) result = sys(__NR_move_mount, clone, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
+      sys(__NR_close, clone);
+    }
+    sys(__NR_close, target);
+    return result;
+  }
+
+  long attributes(const Operation& op) const {
+    const int target = open_target(op);
+    if (target < 0) return target;
+    const long result = set_attributes(target, op.attr_set, op.recursive);
+    sys(__NR_close, target);
+    return result;
+  }
+
+  // One request, one acknowledgement (netlink(7)): the message was written by libnl in the parent.
+  static long loopback(const Operation& op) {
+    const long fd = sys(__NR_socket, AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+    if (fd < 0) return fd;
+    sockaddr_nl kernel{};
+    kernel.nl_family = AF_NETLINK;
+    long result = sys(__NR_sendto, fd, op.data, op.size, 0, &kernel, sizeof kernel);
+    struct {
+      nlmsghdr header;
+      nlmsgerr error;
+      char quoted[256];
+    } answer{};
+    if (result >= 0) result = sys(__NR_recvfrom, fd, &answer, sizeof answer, 0, nullptr, nullptr);
+    sys(__NR_close, fd);
+    if (result < 0) return result;
+    return answer.header.nlmsg_type == NLMSG_ERROR ? answer.error.error : kEinval;
+  }
+
+  const ChildPlan& plan_;
+  int base_ = -1;
+  int empty_ = -1;
+};
+
+}  // namespace
+
+int build_root(const ChildPlan& plan) { return Builder(plan).run(); }
+
+}  // namespace clawrun::child

@@ -1,0 +1,161 @@
+// What the child is given and what it answers: plain data, laid out before clone3 and only read after it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+struct sock_filter;
+
+namespace clawrun::child {
+
+// One step of building the root, in the order in which the child takes them. Targets are relative to the root that is being
+// built and are resolved inside it (openat2 RESOLVE_IN_ROOT), never by a path of the host.
+enum class Op : std::uint8_t {
+  kFilesystem,    // fsopen(source) with `options`, mounted at target with attr_set; an empty target makes it the base
+  kBind,          // open_tree(source), or `fd` where it is not negative; mounted at target; an empty target makes it the base
+  kEnter,         // target, a mount inside the base, becomes the base
+  kDevice,        // the host's character device `source`, checked to be number `mode`; mounted at target
+  kDirectory,     // mkdir target with `mode`, its parents with 0755; an existing directory is left alone
+  kFile,          // a new file at target with `data`; without data a mount point, which may already be there
+  kSymlink,       // target -> source
+  kMask,          // hide target: an empty read-only directory, or the null device; a target that is not there is fine
+  kSelfBind,      // target bound onto itself with attr_set; a target that is not there is fine
+  kAttributes,    // mount_setattr(attr_set) on target
+  kLoopback,      // send `data`, a netlink request, and await its acknowledgement
+  kHostname,      // sethostname(source)
+};
+
+struct Operation {
+  Op op = Op::kDirectory;
+  bool recursive = false;     // kBind, kAttributes: with the mounts below
+  bool no_follow = false;     // the last part of target must not be a symbolic link (CVE-2019-18837)
+  int fd = -1;                // kBind: a detached mount made by the parent
+  std::uint32_t mode = 0;     // permission bits, or the device number of kDevice
+  std::uint64_t attr_set = 0; // MOUNT_ATTR_*
+  const char* source = nullptr;
+  const char* target = nullptr;
+  const char* const* options = nullptr;  // key, value, key, value, nullptr; an empty value is a flag
+  const char* data = nullptr;
+  std::size_t size = 0;
+};
+
+struct Rlimit {
+  int resource = 0;
+  std::uint64_t soft = 0;
+  std::uint64_t hard = 0;
+};
+
+struct Filter {
+  const sock_filter* instructions = nullptr;
+  std::uint16_t length = 0;
+};
+
+// One Landlock rule: what may be done below a path of the new root, or to the file behind a descriptor.
+struct LandlockRule {
+  const char* path = nullptr;  // nullptr: the descriptor
+  int fd = -1;
+  std::uint64_t access = 0;
+};
+
+struct Landlock {
+  bool enabled = false;
+  std::uint64_t handled_fs = 0;
+  std::uint64_t handled_net = 0;
+  std::uint64_t scoped = 0;
+  std::size_t attr_size = 0;  // how much of landlock_ruleset_attr this kernel's ABI knows
+  const LandlockRule* rules = nullptr;
+  std::size_t rule_count = 0;
+  std::uint64_t command_access = 0;  // a further rule for the command, where only named programs may be executed
+};
+
+// The steps that a report can name. The parent owns the words (launch/steps.cc).
+enum class Step : std::uint32_t {
+  kReady,  // not a failure: the next thing is execve
+  kParentDeath,
+  kGate,
+  kSession,
+  kStdio,
+  kIdentity,
+  kCloseFds,
+  kOperation,  // index: which
+  kPivotRoot,
+  kDetachOldRoot,
+  kKeyring,
+  kTerminal,
+  kStartCommand,  // the clone of the command below init
+  kExecInit,
+  kRlimit,  // index: which
+  kTimeNamespace,
+  kWorkdir,
+  kCapabilities,
+  kNoNewPrivs,
+  kLandlock,      // index: which rule, or kNoIndex
+  kSeccomp,       // index: which filter
+  kCommandFound,  // looking for the command: ENOENT, EACCES
+  kExec,          // index: which candidate
+};
+
+inline constexpr std::uint32_t kNoIndex = UINT32_MAX;
+
+// What the child writes on the report pipe, at most a few times, each at most PIPE_BUF.
+struct Report {
+  Step step = Step::kReady;
+  std::int32_t errno_value = 0;
+  std::uint32_t index = kNoIndex;
+};
+
+// Moments of the set-up, CLOCK_MONOTONIC nanoseconds, stored by the child into memory shared with the parent.
+enum class Stage : std::uint8_t { kStarted, kReleased, kMounted, kPivoted, kConfined, kCount };
+
+struct ChildPlan {
+  // Descriptors, all above stdio.
+  int report_fd = -1;
+  int control_fd = -1;   // SOCK_SEQPACKET to the supervisor: one byte opens the gate; a terminal is sent back on it
+  int stdio[3] = {-1, -1, -1};  // what becomes 0, 1 and 2; -1: left as it is
+  int init_fd = -1;  // the sealed memfd of init; -1: the command is pid 1 itself
+  const int* keep_fds = nullptr;  // ascending: what must survive the first closing (the above, preserved, mounts)
+  std::size_t keep_fd_count = 0;
+  const int* preserve_fds = nullptr;  // ascending: what the command is given besides stdio
+  std::size_t preserve_fd_count = 0;
+
+  bool has_openat2 = true;
+  bool has_close_range = true;
+
+  bool change_identity = false;  // started by root: become uid:gid (mapped) before anything is made
+  bool drop_groups = false;
+  std::uint32_t uid = 0;
+  std::uint32_t gid = 0;
+
+  const Operation* operations = nullptr;
+  std::size_t operation_count = 0;
+
+  bool terminal = false;
+  bool die_with_parent = false;  // PR_SET_PDEATHSIG: where no init watches the supervisor
+  bool new_time_namespace = false;
+
+  const Rlimit* rlimits = nullptr;
+  std::size_t rlimit_count = 0;
+  std::uint32_t umask = 022;
+  const char* workdir = nullptr;
+  std::uint64_t keep_capabilities = 0;  // bit n: capability n
+  std::uint32_t last_capability = 0;    // /proc/sys/kernel/cap_last_cap as the parent read it
+  Landlock landlock;
+  const Filter* filters = nullptr;
+  std::size_t filter_count = 0;
+  unsigned filter_flags = 0;  // SECCOMP_FILTER_FLAG_*
+  std::uint64_t start_cookie = 0;  // sixth argument of execve: see seccomp/compile.h
+
+  const char* const* candidates = nullptr;  // paths to try for the command, nullptr at the end
+  const char* const* argv = nullptr;
+  const char* const* envp = nullptr;
+
+  void* command_stack_top = nullptr;
+
+  // Written by the child.
+  std::uint64_t* stages_ns = nullptr;  // Stage::kCount of them
+};
+
+// Entry point after clone3: `plan` is a ChildPlan. Never returns.
+void child_main(void* plan);
+
+}  // namespace clawrun::child

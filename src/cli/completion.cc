@@ -1,0 +1,140 @@
+#include "cli/completion.h"
+
+#include "base/text.h"
+#include "cli/options.h"
+#include "cli/output.h"
+#include "cli/verbs.h"
+
+namespace clawrun::cli {
+
+namespace {
+
+struct Extra {
+  const char* verb;
+  const char* name;
+  const char* metavar;
+};
+
+// The few options of the other verbs.
+constexpr Extra kExtras[] = {
+    {"doctor", "--json", ""},           {"doctor", "--help", ""},        {"rootfs", "--json", ""},
+    {"rootfs", "--quiet", ""},          {"rootfs", "--help", ""},        {"seccomp", "--table", ""},
+    {"seccomp", "--output", "FILE"},    {"seccomp", "--help", ""},
+};
+
+std::string words_for(const std::string& verb) {
+  std::string words;
+  for (const VerbOption& option : all_options())
+    if (option.verb == verb) words += (words.empty() ? "" : " ") + option.name;
+  for (const Verb& one : verbs())
+    if (one.name == verb && !one.words.empty()) words += " " + std::string(one.words);
+  return words;
+}
+
+std::string verb_names() {
+  std::string names;
+  for (const Verb& verb : verbs()) names += (names.empty() ? "" : " ") + std::string(verb.name);
+  return names;
+}
+
+std::string bash() {
+  std::string text =
+      "# bash completion for clawrun\n"
+      "_clawrun() {\n"
+      "  local cur=${COMP_WORDS[COMP_CWORD]} verb=${COMP_WORDS[1]} i\n"
+      "  COMPREPLY=()\n"
+      "  for ((i = 2; i < COMP_CWORD; i++)); do [[ ${COMP_WORDS[i]} == -- ]] && { COMPREPLY=($(compgen -c -- \"$cur\")); return; }; done\n"
+      "  if ((COMP_CWORD == 1)); then COMPREPLY=($(compgen -W \"" + verb_names() + " --help --version\" -- \"$cur\")); return; fi\n"
+      "  case $verb in\n";
+  for (const Verb& verb : verbs())
+    text += "    " + std::string(verb.name) + ") [[ $cur == -* || $verb != exec ]] && COMPREPLY=($(compgen -W \"" + words_for(std::string(verb.name)) + "\" -- \"$cur\")) ;;\n";
+  text +=
+      "  esac\n"
+      "  ((${#COMPREPLY[@]})) || COMPREPLY=($(compgen -f -- \"$cur\"))\n"
+      "}\n"
+      "complete -o filenames -F _clawrun clawrun\n";
+  return text;
+}
+
+std::string zsh_quoted(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    if (c == '\'') {
+      out += "'\\''";
+    } else {
+      if (c == '[' || c == ']' || c == ':') out += '\\';
+      out += c;
+    }
+  }
+  return out;
+}
+
+std::string zsh() {
+  std::string text = "#compdef clawrun\n_clawrun() {\n  if ((CURRENT == 2)); then\n    local -a verbs=(\n";
+  for (const Verb& verb : verbs()) text += "      '" + std::string(verb.name) + ":" + zsh_quoted(verb.summary) + "'\n";
+  text += "    )\n    _describe verb verbs\n    return\n  fi\n  case $words[2] in\n    exec) shift words; ((CURRENT--)); _arguments -S \\\n";
+  for (const OptionRow& row : exec_options())
+    text += "      '*--" + std::string(row.name) + "[" + zsh_quoted(row.help) + "]" + (row.metavar.empty() ? "" : ":" + zsh_quoted(row.metavar) + ":_files") + "' \\\n";
+  text += "      '*::command:_normal' ;;\n";
+  for (const Verb& verb : verbs())
+    if (verb.name != "exec") text += "    " + std::string(verb.name) + ") compadd -- " + words_for(std::string(verb.name)) + " ;;\n";
+  return text + "  esac\n}\n_clawrun \"$@\"\n";
+}
+
+std::string fish_quoted(std::string_view text) {
+  std::string out = "'";
+  for (const char c : text) {
+    if (c == '\'' || c == '\\') out += '\\';
+    out += c;
+  }
+  return out + "'";
+}
+
+std::string fish() {
+  std::string text = "complete -c clawrun -f\n";
+  for (const Verb& verb : verbs())
+    text += "complete -c clawrun -n __fish_use_subcommand -a " + std::string(verb.name) + " -d " + fish_quoted(verb.summary) + "\n";
+  for (const OptionRow& row : exec_options())
+    text += "complete -c clawrun -n '__fish_seen_subcommand_from exec' -l " + std::string(row.name) + (row.metavar.empty() ? "" : " -r") + " -d " + fish_quoted(row.help) + "\n";
+  for (const Extra& extra : kExtras)
+    text += std::string("complete -c clawrun -n '__fish_seen_subcommand_from ") + extra.verb + "' -l " + (extra.name + 2) + (*extra.metavar == '\0' ? "" : " -r") + "\n";
+  for (const Verb& verb : verbs())
+    if (!verb.words.empty())
+      text += "complete -c clawrun -n '__fish_seen_subcommand_from " + std::string(verb.name) + "' -a " + fish_quoted(verb.words) + "\n";
+  return text;
+}
+
+struct ShellRow {
+  std::string_view name;
+  std::string (*script)();
+};
+
+constexpr ShellRow kShells[] = {{"bash", bash}, {"zsh", zsh}, {"fish", fish}};
+
+}  // namespace
+
+std::vector<VerbOption> all_options() {
+  std::vector<VerbOption> options;
+  for (const OptionRow& row : exec_options()) options.push_back({"exec", "--" + std::string(row.name), std::string(row.metavar)});
+  for (const Extra& extra : kExtras) options.push_back({extra.verb, extra.name, extra.metavar});
+  return options;
+}
+
+Result<int> completion_verb(std::span<char* const> args) {
+  if (args.size() == 1)
+    for (const ShellRow& shell : kShells)
+      if (shell.name == args[0]) {
+        TRY(write_out(shell.script()));
+        return 0;
+      }
+  return fail(ErrorKind::kUsage, "completion wants one of bash, zsh, fish");
+}
+
+Result<int> options_verb(std::span<char* const>) {
+  std::string text;
+  for (const VerbOption& option : all_options()) text += option.verb + " " + option.name + (option.metavar.empty() ? "" : " " + option.metavar) + "\n";
+  TRY(write_out(text));
+  return 0;
+}
+
+}  // namespace clawrun::cli

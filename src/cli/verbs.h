@@ -1,0 +1,20 @@
+// The verbs: the one table behind dispatch, `clawrun help` and the completions.
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace clawrun::cli {
+
+struct Verb {
+  std::string_view name;
+  std::string_view summary;
+  Result<int> (*run)(std::span<char* const> args);  // nullptr: exec, which has exit codes of its own
+  std::string_view words;                           // its subcommands, separated by spaces, for the completions
+};
+
+std::span<const Verb> verbs();
+
+}  // namespace clawrun::cli

@@ -1,0 +1,27 @@
+// The ids of a sandbox on the host: which they are, their maps, and user namespaces for id-mapped mounts.
+#pragma once
+
+#include <sys/types.h>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "plan/plan.h"
+
+namespace clawrun::launch {
+
+// Maps with nothing left open.
+struct HostIds {
+  std::vector<plan::IdMapLine> uids;
+  std::vector<plan::IdMapLine> gids;
+  UniqueFd block;  // holds a lock while the block is used
+};
+
+Result<HostIds> choose_ids(const plan::IdMaps& maps, pid_t pid);
+
+// Writes the maps of the user namespace that `pid`, a child of ours, was cloned into.
+Result<> write_maps(const plan::IdMaps& maps, const HostIds& ids, pid_t pid);
+
+// A user namespace that maps what is on disk to what the sandbox's user is on the host: mount_setattr(2) MOUNT_ATTR_IDMAP.
+Result<UniqueFd> ownership_namespace(const plan::Ownership& ownership, const plan::Plan& plan, const HostIds& ids);
+
+}  // namespace clawrun::launch

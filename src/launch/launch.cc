@@ -1,0 +1,315 @@
+#include "launch/launch.h"
+
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstring>
+#include <map>
+#include <tuple>
+
+#include "child/clone.h"
+#include "host/explain.h"
+#include "init/image.h"
+#include "launch/flatten.h"
+#include "launch/ids.h"
+#include "launch/steps.h"
+#include "seccomp/program.h"
+#include "sys/sys.h"
+
+namespace clawrun::launch {
+
+namespace {
+
+constexpr std::size_t kStackBytes = 64 << 10U;
+constexpr std::size_t kGuardBytes = 16 << 10U;
+
+// Two stacks for the child, each with a guard below it.
+class Stacks {
+ public:
+  Result<> map() {
+    base_ = ::mmap(nullptr, kTotal, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+    if (base_ == MAP_FAILED) return fail_errno("mapping a stack");
+    for (int i = 0; i < 2; ++i)
+      if (::mprotect(at(i) - kStackBytes, kStackBytes, PROT_READ | PROT_WRITE) != 0) return fail_errno("mapping a stack");
+    return {};
+  }
+  Stacks() = default;
+  Stacks(const Stacks&) = delete;
+  Stacks& operator=(const Stacks&) = delete;
+  ~Stacks() {
+    if (base_ != MAP_FAILED) ::munmap(base_, kTotal);
+  }
+  // The high end of a stack.
+  [[nodiscard]] char* at(int index) const { return static_cast<char*>(base_) + (kStackBytes + kGuardBytes) * static_cast<std::size_t>(index + 1); }
+
+ private:
+  static constexpr std::size_t kTotal = 2 * (kStackBytes + kGuardBytes);
+  void* base_ = MAP_FAILED;
+};
+
+// Until the child has executed, it shares our memory: a signal handler of the host must not run in it, and it must not be
+// traced or dumped with another identity's rights. Its change of uid clears our dumpable flag, which is given back.
+class SharedMemoryGuard {
+ public:
+  SharedMemoryGuard() : dumpable_(::prctl(PR_GET_DUMPABLE)) {
+    sigset_t all;
+    sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, &old_);
+  }
+  SharedMemoryGuard(const SharedMemoryGuard&) = delete;
+  SharedMemoryGuard& operator=(const SharedMemoryGuard&) = delete;
+  ~SharedMemoryGuard() {
+    if (dumpable_ >= 0 && ::prctl(PR_GET_DUMPABLE) != dumpable_) ::prctl(PR_SET_DUMPABLE, dumpable_);
+    ::pthread_sigmask(SIG_SETMASK, &old_, nullptr);
+  }
+
+ private:
+  int dumpable_;
+  sigset_t old_{};
+};
+
+class Launcher {
+ public:
+  explicit Launcher(const plan::Plan& plan) : plan_(plan), flat_(plan) {}
+
+  Result<Sandbox> run() {
+    TRY(prepare());
+    {
+      const SharedMemoryGuard guard;
+      sandbox_.started_ns = sys::monotonic_ns();
+      TRY(clone());
+      auto released = release();
+      if (!released) {
+        destroy();
+        return std::unexpected(std::move(released).error());
+      }
+      if (auto executed = await_exec(); !executed) {
+        destroy();
+        return std::unexpected(std::move(executed).error());
+      }
+    }
+    if (plan_.streams[0] == plan::Stream::kTerminal) {
+      if (auto received = receive_terminal(); !received) {
+        destroy();
+        return std::unexpected(std::move(received).error());
+      }
+    }
+    note_stages();
+    sandbox_.init = plan_.init;
+    return std::move(sandbox_);
+  }
+
+ private:
+  Result<> prepare() {
+    TRY(stacks_.map());
+    report_ = TRY(sys::pipe());
+    control_ = TRY(sys::socket_pair());
+    if (plan_.init) {
+      init_ = TRY(sys::executable_memfd("clawrun-init", init::image()));
+      flat_.child.init_fd = init_.get();
+    }
+    if (plan_.has_start_cookie) {
+      TRY(set_start_cookie());
+    }
+    TRY(prepare_streams());
+    flat_.child.report_fd = report_.second.get();
+    flat_.child.control_fd = control_.second.get();
+    flat_.child.command_stack_top = stacks_.at(1);
+    return {};
+  }
+
+  // A fresh secret for each start: see seccomp/program.h.
+  Result<> set_start_cookie() {
+    std::uint64_t cookie = 0;
+    if (::getrandom(&cookie, sizeof cookie, 0) != sizeof cookie) return fail_errno("drawing a random number");
+    cookie_filters_.filters = plan_.filters;
+    cookie_filters_.has_start_cookie = true;
+    seccomp::set_start_cookie(cookie_filters_, cookie);
+    for (const auto& filter : cookie_filters_.filters) filters_.push_back({filter.data(), static_cast<std::uint16_t>(filter.size())});
+    flat_.child.filters = filters_.data();
+    flat_.child.start_cookie = cookie;
+    return {};
+  }
+
+  Result<> prepare_streams() {
+    for (int i = 0; i < 3; ++i) {
+      if (plan_.streams[i] != plan::Stream::kPipe) continue;
+      sys::Ends ends = TRY(sys::pipe());
+      sandbox_.stream[i] = i == 0 ? std::move(ends.second) : std::move(ends.first);
+      far_stream_[i] = i == 0 ? std::move(ends.first) : std::move(ends.second);
+      flat_.child.stdio[i] = far_stream_[i].get();
+    }
+    return {};
+  }
+
+  // Once the id-mapped mounts are made: everything that the child must not close.
+  void list_descriptors() {
+    keep_ = {report_.second.get(), control_.second.get()};
+    if (init_.valid()) keep_.push_back(init_.get());
+    for (const int fd : plan_.preserve_fds) keep_.push_back(fd);
+    for (const UniqueFd& mount : mounts_) keep_.push_back(mount.get());
+    std::ranges::sort(keep_);
+    flat_.child.keep_fds = keep_.data();
+    flat_.child.keep_fd_count = keep_.size();
+  }
+
+  // Sources that only the caller's own rights can open. Those that are id-mapped need the ids, which need the pid: they are
+  // opened before the clone and mapped after it, and the child, whose descriptors are a copy, waits at the gate meanwhile.
+  Result<> open_mounts() {
+    for (std::size_t i = 0; i < plan_.operations.size(); ++i) {
+      const plan::Operation& op = plan_.operations[i];
+      if (op.op != child::Op::kBind || !op.by_parent) continue;
+      auto mount = sys::open_tree_clone(op.source, op.recursive);
+      if (!mount) return while_doing("binding at /" + op.target, mount.error());
+      flat_.operations[i].fd = mount->get();
+      if (op.idmap) mapped_.emplace_back(mount->get(), &op);
+      mounts_.push_back(std::move(*mount));
+    }
+    return {};
+  }
+
+  Result<> map_mounts(const HostIds& ids) {
+    std::map<std::tuple<std::uint32_t, std::uint32_t, bool>, UniqueFd> namespaces;
+    for (const auto& [fd, op] : mapped_) {
+      const plan::Ownership& owner = *op->idmap;
+      UniqueFd& user_namespace = namespaces[{owner.uid, owner.gid, owner.whole_range}];
+      if (!user_namespace.valid()) user_namespace = TRY(ownership_namespace(owner, plan_, ids));
+      if (auto mapped = sys::set_idmap(fd, user_namespace.get(), op->recursive); !mapped) {
+        Error error = std::move(mapped).error();
+        error.message = "binding \"" + op->source + "\" at /" + op->target + ": " + error.message +
+                        "; this file system cannot map ids (the kernel needs 5.12, and tmpfs 6.3): run clawrun as the owner of the directory instead of root";
+        return Failure(std::move(error));
+      }
+    }
+    return {};
+  }
+
+  Result<> clone() {
+    TRY(open_mounts());
+    list_descriptors();
+    int pidfd = -1;
+    long pid = -ENOSYS;
+    if (plan_.has_clone3) {
+      clone_args args{};
+      args.flags = plan_.clone_flags | CLONE_VM | CLONE_PIDFD | CLONE_CLEAR_SIGHAND;
+      args.pidfd = reinterpret_cast<std::uintptr_t>(&pidfd);
+      args.exit_signal = SIGCHLD;
+      args.stack = reinterpret_cast<std::uintptr_t>(stacks_.at(0) - kStackBytes);
+      args.stack_size = kStackBytes;
+      pid = clawrun_clone3(&args, sizeof args, child::child_main, &flat_.child);
+    } else {
+      pid = clawrun_clone(plan_.clone_flags | CLONE_VM | CLONE_PIDFD | SIGCHLD, stacks_.at(0), &pidfd, child::child_main, &flat_.child);
+    }
+    if (pid < 0) return explain_clone(static_cast<int>(-pid));
+    sandbox_.pid = static_cast<pid_t>(pid);
+    sandbox_.pidfd.reset(pidfd);
+    note("clone");
+    // Only the child's copies may be open from here on, or its end would never be seen.
+    report_.second.reset();
+    control_.second.reset();
+    init_.reset();
+    for (UniqueFd& fd : far_stream_) fd.reset();
+    return {};
+  }
+
+  static Failure explain_clone(int error) {
+    Failure failure = fail_errno("making the sandbox's namespaces", error);
+    if (const std::string why = host::explain_userns_failure(error); !why.empty()) return while_doing(failure.error().message, Error{failure.error().kind, error, why});
+    return failure;
+  }
+
+  Result<> release() {
+    HostIds ids = TRY(choose_ids(plan_.ids, sandbox_.pid));
+    if (auto written = write_maps(plan_.ids, ids, sandbox_.pid); !written) return while_doing("mapping the sandbox's ids", written.error());
+    TRY(map_mounts(ids));
+    sandbox_.id_block = std::move(ids.block);
+    note("id_maps");
+    if (::send(control_.first.get(), "g", 1, MSG_NOSIGNAL) != 1) return fail_errno("opening the gate");
+    return {};
+  }
+
+  // `ready` and then end of file, by close-on-exec, is success. A bare end of file is a death.
+  Result<> await_exec() {
+    bool ready = false;
+    for (;;) {
+      child::Report report;
+      const ssize_t size = ::read(report_.first.get(), &report, sizeof report);
+      if (size < 0 && errno == EINTR) continue;
+      if (size < 0) return fail_errno("reading the child's report");
+      if (size == 0) break;
+      if (size != sizeof report) return fail(ErrorKind::kInternal, "a report of the child is cut off");
+      if (report.step != child::Step::kReady) return Failure(describe(plan_, report));
+      ready = true;
+    }
+    if (!ready) return fail(ErrorKind::kSystem, "the sandbox's first process died while it was being set up (was it killed, or out of memory?)");
+    sandbox_.control = std::move(control_.first);
+    return {};
+  }
+
+  Result<> receive_terminal() {
+    char byte = 0;
+    iovec part{&byte, 1};
+    alignas(cmsghdr) char buffer[CMSG_SPACE(sizeof(int))] = {};
+    msghdr message{};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    message.msg_control = buffer;
+    message.msg_controllen = sizeof buffer;
+    if (::recvmsg(sandbox_.control.get(), &message, MSG_CMSG_CLOEXEC) != 1) return fail_errno("receiving the sandbox's terminal");
+    const cmsghdr* header = CMSG_FIRSTHDR(&message);
+    if (header == nullptr || header->cmsg_type != SCM_RIGHTS) return fail(ErrorKind::kInternal, "the sandbox sent no terminal");
+    int fd = -1;
+    std::memcpy(&fd, CMSG_DATA(header), sizeof fd);
+    sandbox_.terminal.reset(fd);
+    return {};
+  }
+
+  // After this the plan's memory is ours alone again, and nothing of the sandbox is left.
+  void destroy() {
+    sys::send_signal(sandbox_.pidfd.get(), sandbox_.pid, SIGKILL);
+    while (::waitpid(sandbox_.pid, nullptr, __WALL) < 0 && errno == EINTR) {
+    }
+  }
+
+  void note(const char* stage) { sandbox_.stages_us.emplace_back(stage, (sys::monotonic_ns() - sandbox_.started_ns) / 1000); }
+
+  // Each stage by the moment of its end, since the clone; what the child stored is read only now, after its end of file.
+  void note_stages() {
+    constexpr std::pair<child::Stage, const char*> kNames[] = {{child::Stage::kReleased, "released"},
+                                                               {child::Stage::kMounted, "mounts"},
+                                                               {child::Stage::kPivoted, "pivot_root"},
+                                                               {child::Stage::kConfined, "confinement"}};
+    for (const auto& [stage, name] : kNames) {
+      const std::uint64_t at = flat_.stages_ns[static_cast<std::size_t>(stage)];
+      sandbox_.stages_us.emplace_back(name, at > sandbox_.started_ns ? (at - sandbox_.started_ns) / 1000 : 0);
+    }
+    note("exec");
+  }
+
+  const plan::Plan& plan_;
+  FlatPlan flat_;
+  Stacks stacks_;
+  Sandbox sandbox_;
+  sys::Ends report_;
+  sys::Ends control_;
+  UniqueFd init_;
+  UniqueFd far_stream_[3];
+  std::vector<UniqueFd> mounts_;
+  std::vector<std::pair<int, const plan::Operation*>> mapped_;
+  std::vector<int> keep_;
+  seccomp::Compiled cookie_filters_;
+  std::vector<child::Filter> filters_;
+};
+
+}  // namespace
+
+Result<Sandbox> start(const plan::Plan& plan) { return Launcher(plan).run(); }
+
+}  // namespace clawrun::launch

@@ -1,0 +1,34 @@
+// Starting what a Plan says: clone3, id maps, the gate, and the words for whatever the child reports.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "plan/plan.h"
+
+namespace clawrun::launch {
+
+// A running sandbox. Whoever holds it must wait for `pid` and reap it (supervise/supervise.h does).
+struct Sandbox {
+  pid_t pid = -1;        // of pid 1 inside, a child of this process
+  UniqueFd pidfd;
+  UniqueFd control;      // init's wait status arrives here; closing it ends the sandbox. Invalid without init
+  UniqueFd terminal;     // the master of the sandbox's terminal, where the plan has one
+  UniqueFd stream[3];    // our ends of the streams that go through a pipe
+  UniqueFd id_block;     // holds the lock on a block of host ids
+  bool init = true;
+  std::uint64_t started_ns = 0;  // CLOCK_MONOTONIC, before clone3
+  std::vector<std::pair<std::string, std::uint64_t>> stages_us;
+};
+
+// Starts it, and returns when the command has been executed: execve(2) has succeeded. On failure nothing is left: the child
+// is dead and reaped. Blocks all signals of the calling thread meanwhile. Thread-safe; the process may have other threads.
+Result<Sandbox> start(const plan::Plan& plan);
+
+}  // namespace clawrun::launch

@@ -1,0 +1,19 @@
+// Small changes to compiled filters that depend on how a sandbox is started.
+#pragma once
+
+#include <linux/filter.h>
+
+#include <vector>
+
+#include "seccomp/program.h"
+
+namespace clawrun::seccomp {
+
+// Lets every execve pass that the start cookie would have to open: something else (Landlock) tells programs apart then.
+void ignore_start_cookie(Compiled& compiled);
+
+// Refuses prctl(PR_SET_PDEATHSIG) with EPERM and allows all else: for a command that is pid 1 itself, whose end with its
+// supervisor depends on that signal.
+std::vector<sock_filter> keep_parent_death_signal();
+
+}  // namespace clawrun::seccomp

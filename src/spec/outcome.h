@@ -1,0 +1,30 @@
+// How a sandbox ended: plain data for the exit code, the report and the library.
+#pragma once
+
+#include <sys/time.h>
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace clawrun::spec {
+
+enum class Status : std::uint8_t { kExited, kSignaled, kTimeout, kOom, kSetupFailed };
+
+struct Outcome {
+  Status status = Status::kSetupFailed;
+  int exit_code = 0;    // of the command; with kSetupFailed the exit status of clawrun
+  int signal = 0;       // that ended the command, or 0
+  std::string reason;   // a sentence, where the status alone does not say it
+  std::string id;
+  std::chrono::system_clock::time_point started_at;
+  std::uint64_t wall_us = 0;
+  std::uint64_t cpu_user_us = 0;
+  std::uint64_t cpu_system_us = 0;
+  std::uint64_t memory_peak_bytes = 0;  // the largest resident set of any one process: getrusage(2) ru_maxrss
+  std::vector<std::pair<std::string, std::uint64_t>> stages_us;
+};
+
+}  // namespace clawrun::spec

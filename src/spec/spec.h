@@ -1,0 +1,95 @@
+// What a sandbox is to be, as it was asked for: plain data, the same for the command line, profiles and the library.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace clawrun::spec {
+
+inline constexpr std::uint32_t kSandboxId = 1000;  // uid and gid of the user `sandbox`
+inline constexpr const char* kWorkspace = "/workspace";
+
+struct Bind {
+  std::string source;  // on the host
+  std::string target;  // absolute, in the sandbox
+  bool read_only = false;
+};
+
+struct Tmpfs {
+  std::string target;
+  std::optional<std::uint64_t> size_bytes;  // --tmp-size where it is not given
+};
+
+struct Variable {
+  std::string name;
+  std::optional<std::string> value;  // nullopt: the caller's, when it has one
+};
+
+enum class Network : std::uint8_t { kNone, kHost };
+enum class Switch : std::uint8_t { kAuto, kOn, kOff };
+enum class IdMapping : std::uint8_t { kAuto, kSingle, kRange };
+
+struct IdRange {
+  std::uint32_t start = 0;
+  std::uint32_t count = 0;
+};
+
+struct SandboxSpec {
+  std::vector<std::string> command;
+
+  // Root filesystem
+  std::string rootfs;  // a name in the store, a directory, "host"; empty: `default` of the store when it is there, else host
+  bool writable = false;
+  std::optional<Bind> workspace;
+  std::vector<Bind> binds;
+  std::vector<Tmpfs> tmpfs;
+  std::uint64_t tmp_size_bytes = 256ULL << 20U;
+  std::string workdir;  // empty: /workspace
+
+  // Environment and identity
+  std::vector<Variable> environment;
+  std::vector<std::string> environment_files;
+  std::uint32_t uid = kSandboxId;
+  std::uint32_t gid = kSandboxId;
+  std::uint64_t capabilities = 0;  // bit n: capability n
+  IdMapping id_mapping = IdMapping::kAuto;
+  // Started by root: the sandbox's host uid is start + pid, so no two that live at the same time share one.
+  IdRange uid_range{0x70000000, 0x00400000};
+  std::string hostname = "sandbox";
+
+  // Isolation
+  Network network = Network::kNone;
+  std::string seccomp = "default";  // a shipped profile, a file, or "unconfined"
+  std::vector<std::string> allow_exec;  // with a profile that refuses exec after the start
+  Switch landlock = Switch::kAuto;
+  bool init = true;
+  bool time_namespace = false;
+
+  // Limits
+  std::chrono::milliseconds timeout{0};  // 0: none
+  std::chrono::milliseconds grace{2000};
+  std::optional<std::uint64_t> cpu_time_s;
+  std::optional<std::uint64_t> nofile;
+  std::optional<std::uint64_t> nproc;
+  std::optional<std::uint64_t> fsize_bytes;
+  std::optional<std::uint64_t> stack_bytes;
+  std::optional<std::uint64_t> address_space_bytes;
+  // Words only: what enforces them is not there yet, and validate() says so.
+  std::optional<std::string> memory;
+  std::optional<std::string> cpus;
+  std::optional<std::string> cpuset;
+  std::optional<std::string> pids;
+
+  // Stdio
+  bool tty = false;
+  std::vector<int> preserve_fds;
+
+  // How it is run
+  std::vector<std::string> profiles;  // applied, in order; for the report
+  bool allow_degraded = false;
+};
+
+}  // namespace clawrun::spec

@@ -1,0 +1,180 @@
+#include "supervise/supervise.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <optional>
+
+#include "init/protocol.h"
+#include "supervise/relay.h"
+#include "supervise/terminal.h"
+#include "sys/sys.h"
+#include "tables/signals.h"
+
+namespace clawrun::supervise {
+
+namespace {
+
+constexpr int kForwarded[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH};
+
+std::uint64_t microseconds(const timeval& time) { return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000U + static_cast<std::uint64_t>(time.tv_usec); }
+
+class Supervisor {
+ public:
+  Supervisor(launch::Sandbox& sandbox, const Options& options) : sandbox_(sandbox), options_(options) {
+    if (options_.timeout.count() > 0) deadline_ns_ = sandbox_.started_ns + to_ns(options_.timeout);
+  }
+
+  spec::Outcome run() {
+    std::optional<RawTerminal> raw;
+    if (sandbox_.terminal.valid()) {
+      raw.emplace(0);
+      copy_window_size(0, sandbox_.terminal.get());
+      relays_[0] = Relay(0, sandbox_.terminal.get());
+      relays_[1] = Relay(sandbox_.terminal.get(), 1);
+    } else {
+      if (sandbox_.stream[0].valid()) relays_[0] = Relay(0, sandbox_.stream[0].get());
+      if (sandbox_.stream[1].valid()) relays_[1] = Relay(sandbox_.stream[1].get(), 1);
+      if (sandbox_.stream[2].valid()) relays_[2] = Relay(sandbox_.stream[2].get(), 2);
+    }
+    while (!turn(true)) {
+    }
+    reap();
+    relays_[0].stop();
+    // All writers are dead: what is left in the pipes is finite.
+    while ((relays_[1].active() || relays_[2].active()) && !turn(false)) {
+    }
+    return std::move(outcome_);
+  }
+
+ private:
+  static std::uint64_t to_ns(std::chrono::milliseconds time) { return static_cast<std::uint64_t>(time.count()) * 1'000'000U; }
+
+  // One wait and what it brought. True when the sandbox has ended (or, while draining, when nothing more comes).
+  bool turn(bool running) {
+    pollfd polled[5];
+    polled[0] = {running ? sandbox_.pidfd.get() : -1, POLLIN, 0};
+    polled[1] = {running && options_.signals != nullptr ? options_.signals->fd() : -1, POLLIN, 0};
+    for (std::size_t i = 0; i < 3; ++i) polled[2 + i] = relays_[i].wanted();
+    timespec left{};
+    const int ready = ::ppoll(polled, 5, time_left(running, &left), nullptr);
+    if (ready < 0) return errno != EINTR;
+    if (ready == 0) {
+      if (!running) return true;
+      expire();
+      return false;
+    }
+    if ((polled[1].revents & POLLIN) != 0) forward();
+    for (std::size_t i = 0; i < 3; ++i)
+      if (relays_[i].advance(polled[2 + i].revents) && i == 0 && !sandbox_.terminal.valid()) sandbox_.stream[0].reset();
+    return polled[0].revents != 0;
+  }
+
+  // nullptr: for as long as it takes.
+  timespec* time_left(bool running, timespec* left) const {
+    constexpr std::uint64_t kDrainNs = 1'000'000'000;  // for a reader that has stopped reading
+    std::uint64_t ns = kDrainNs;
+    if (running) {
+      if (deadline_ns_ == 0) return nullptr;
+      const std::uint64_t now = sys::monotonic_ns();
+      ns = deadline_ns_ > now ? deadline_ns_ - now : 0;
+    }
+    left->tv_sec = static_cast<time_t>(ns / 1'000'000'000U);
+    left->tv_nsec = static_cast<long>(ns % 1'000'000'000U);
+    return left;
+  }
+
+  // TERM first, KILL of the whole pid namespace after the grace time.
+  void expire() {
+    const bool first = !timed_out_;
+    timed_out_ = true;
+    if (first && options_.grace.count() > 0) {
+      deadline_ns_ = sys::monotonic_ns() + to_ns(options_.grace);
+      send(SIGTERM);
+      return;
+    }
+    deadline_ns_ = 0;
+    kill_all("the command did not end within the grace time");
+  }
+
+  void send(int signal) { sys::send_signal(sandbox_.pidfd.get(), sandbox_.pid, signal); }
+
+  // Pid 1 cannot refuse this, and the kernel ends the whole namespace with it: pid_namespaces(7)
+  void kill_all(const char* reason) {
+    outcome_.reason = reason;
+    send(SIGKILL);
+  }
+
+  void forward() {
+    signalfd_siginfo info;
+    if (::read(options_.signals->fd(), &info, sizeof info) != sizeof info) return;
+    const int signal = static_cast<int>(info.ssi_signo);
+    if (signal == SIGWINCH && sandbox_.terminal.valid()) return copy_window_size(0, sandbox_.terminal.get());
+    if (signal == SIGINT && ++interrupts_ == 2) return kill_all("killed by a second interrupt");
+    send(signal);
+  }
+
+  void reap() {
+    siginfo_t info{};
+    rusage usage{};
+    while (::syscall(SYS_waitid, P_PID, sandbox_.pid, &info, WEXITED, &usage) != 0 && errno == EINTR) {
+    }
+    outcome_.wall_us = (sys::monotonic_ns() - sandbox_.started_ns) / 1000;
+    outcome_.cpu_user_us = microseconds(usage.ru_utime);
+    outcome_.cpu_system_us = microseconds(usage.ru_stime);
+    outcome_.memory_peak_bytes = static_cast<std::uint64_t>(usage.ru_maxrss) * 1024U;
+    outcome_.stages_us = std::move(sandbox_.stages_us);
+    int status = info.si_code == CLD_EXITED ? info.si_status << 8 : info.si_status;
+    if (sandbox_.init) {
+      init::Status message;
+      if (::recv(sandbox_.control.get(), &message, sizeof message, MSG_DONTWAIT) == sizeof message)
+        status = message.wait_status;
+      else if (outcome_.reason.empty())
+        outcome_.reason = "the sandbox was killed from outside";
+    }
+    settle(status);
+    sandbox_.pid = -1;
+  }
+
+  void settle(int status) {
+    outcome_.status = WIFSIGNALED(status) ? spec::Status::kSignaled : spec::Status::kExited;
+    outcome_.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+    outcome_.exit_code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+    if (timed_out_) outcome_.status = spec::Status::kTimeout;
+  }
+
+  launch::Sandbox& sandbox_;
+  const Options& options_;
+  spec::Outcome outcome_;
+  Relay relays_[3];
+  std::uint64_t deadline_ns_ = 0;  // 0: none
+  bool timed_out_ = false;
+  int interrupts_ = 0;
+};
+
+}  // namespace
+
+Result<ForwardedSignals> ForwardedSignals::open() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int signal : kForwarded) sigaddset(&set, signal);
+  ForwardedSignals signals;
+  ::pthread_sigmask(SIG_BLOCK, &set, &signals.old_);
+  signals.fd_.reset(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!signals.fd_.valid()) return fail_errno("watching for signals");
+  return signals;
+}
+
+ForwardedSignals::~ForwardedSignals() {
+  if (fd_.valid()) ::pthread_sigmask(SIG_SETMASK, &old_, nullptr);
+}
+
+spec::Outcome supervise(launch::Sandbox& sandbox, const Options& options) { return Supervisor(sandbox, options).run(); }
+
+}  // namespace clawrun::supervise

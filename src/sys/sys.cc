@@ -1,0 +1,111 @@
+#include "sys/sys.h"
+
+#include <fcntl.h>
+#include <linux/mount.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include <csignal>
+#include <ctime>
+
+namespace clawrun::sys {
+
+namespace {
+
+constexpr unsigned kMfdExec = 0x10;  // Linux 6.3: memfd_create(2)
+constexpr unsigned kOpenTreeClone = 1;
+constexpr unsigned kAtRecursive = 0x8000;
+
+}  // namespace
+
+Result<Ends> pipe() {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno("making a pipe");
+  return Ends{UniqueFd(ends[0]), UniqueFd(ends[1])};
+}
+
+Result<Ends> socket_pair() {
+  int ends[2];
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) return fail_errno("making a socket pair");
+  return Ends{UniqueFd(ends[0]), UniqueFd(ends[1])};
+}
+
+Result<UniqueFd> executable_memfd(const char* name, std::span<const unsigned char> bytes) {
+  UniqueFd fd(::memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | kMfdExec));
+  if (!fd.valid() && errno == EINVAL) fd.reset(::memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!fd.valid()) return fail_errno("making an executable memfd (is the sysctl vm.memfd_noexec 2?)");
+  TRY(write_all(fd.get(), {reinterpret_cast<const char*>(bytes.data()), bytes.size()}));
+  if (::fchmod(fd.get(), 0111) != 0) return fail_errno("changing the mode of a memfd");
+  if (::fcntl(fd.get(), F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) != 0) return fail_errno("sealing a memfd");
+  return fd;
+}
+
+Result<UniqueFd> open(const std::string& path, int flags, mode_t mode) {
+  UniqueFd fd(::open(path.c_str(), flags | O_CLOEXEC, mode));
+  if (!fd.valid()) return fail_errno(path);
+  return fd;
+}
+
+Result<std::string> read_file(const std::string& path, std::size_t limit) {
+  const UniqueFd fd = TRY(open(path, O_RDONLY | O_NOCTTY));
+  std::string text;
+  char buffer[16384];
+  for (;;) {
+    const ssize_t size = ::read(fd.get(), buffer, sizeof buffer);
+    if (size < 0 && errno == EINTR) continue;
+    if (size < 0) return fail_errno("reading " + path);
+    if (size == 0) return text;
+    if (text.size() + static_cast<std::size_t>(size) > limit)
+      return fail(ErrorKind::kInvalid, path + ": larger than the allowed " + std::to_string(limit) + " bytes");
+    text.append(buffer, static_cast<std::size_t>(size));
+  }
+}
+
+Result<> write_all(int fd, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t size = ::write(fd, bytes.data(), bytes.size());
+    if (size < 0 && errno == EINTR) continue;
+    if (size < 0) return fail_errno("writing");
+    bytes.remove_prefix(static_cast<std::size_t>(size));
+  }
+  return {};
+}
+
+Result<> write_proc_file(const std::string& path, std::string_view bytes) {
+  const UniqueFd fd = TRY(open(path, O_WRONLY));
+  if (::write(fd.get(), bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size())) return fail_errno("writing " + path);
+  return {};
+}
+
+Result<UniqueFd> open_tree_clone(const std::string& path, bool recursive) {
+  const unsigned flags = kOpenTreeClone | O_CLOEXEC | AT_NO_AUTOMOUNT | (recursive ? kAtRecursive : 0U);
+  UniqueFd fd(static_cast<int>(::syscall(SYS_open_tree, AT_FDCWD, path.c_str(), flags)));
+  if (!fd.valid()) return fail_errno(path);
+  return fd;
+}
+
+Result<> set_idmap(int mount_fd, int user_namespace_fd, bool recursive) {
+  mount_attr attr{};
+  attr.attr_set = MOUNT_ATTR_IDMAP;
+  attr.userns_fd = static_cast<unsigned>(user_namespace_fd);
+  const unsigned flags = static_cast<unsigned>(AT_EMPTY_PATH) | (recursive ? kAtRecursive : 0U);
+  if (::syscall(SYS_mount_setattr, mount_fd, "", flags, &attr, sizeof attr) != 0) return fail_errno("mapping the ids of a mount");
+  return {};
+}
+
+void send_signal(int pidfd, pid_t pid, int signal) {
+  if (pidfd >= 0 && ::syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, 0) == 0) return;
+  // ESRCH is a process that is already dead. Otherwise the call itself is refused; the child is not reaped yet, so its
+  // number cannot have become another process's.
+  if (errno != ESRCH) ::kill(pid, signal);
+}
+
+std::uint64_t monotonic_ns() {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000U + static_cast<std::uint64_t>(now.tv_nsec);
+}
+
+}  // namespace clawrun::sys

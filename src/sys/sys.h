@@ -1,0 +1,56 @@
+// System calls of the host side, each wrapped once under its own name, failing as Result.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+
+namespace clawrun::sys {
+
+struct Ends {
+  UniqueFd first;   // a pipe's read end
+  UniqueFd second;  // a pipe's write end
+};
+
+// pipe2(2) with O_CLOEXEC.
+Result<Ends> pipe();
+
+// socketpair(2), SOCK_SEQPACKET, close-on-exec.
+Result<Ends> socket_pair();
+
+// A sealed, executable, unreadable-to-others memfd with these bytes: memfd_create(2), F_ADD_SEALS. Its mode is 0111, so a
+// process that executes it and does not own it can neither be traced nor read by its peers: proc(5) "dumpable".
+Result<UniqueFd> executable_memfd(const char* name, std::span<const unsigned char> bytes);
+
+// open(2) with O_CLOEXEC added.
+Result<UniqueFd> open(const std::string& path, int flags, mode_t mode = 0);
+
+// The whole of a file, at most `limit` bytes; a larger one is an error.
+Result<std::string> read_file(const std::string& path, std::size_t limit);
+
+// Writes all of `bytes`, over short writes and EINTR.
+Result<> write_all(int fd, std::string_view bytes);
+
+// Opens and writes a file of procfs in one write(2), as the kernel wants it.
+Result<> write_proc_file(const std::string& path, std::string_view bytes);
+
+// open_tree(2) OPEN_TREE_CLONE: a detached copy of a mount.
+Result<UniqueFd> open_tree_clone(const std::string& path, bool recursive);
+
+// mount_setattr(2) MOUNT_ATTR_IDMAP on a detached mount and those below it.
+Result<> set_idmap(int mount_fd, int user_namespace_fd, bool recursive);
+
+// pidfd_send_signal(2), or kill(2) where that is refused; the process must be an unreaped child of the caller.
+void send_signal(int pidfd, pid_t pid, int signal);
+
+// CLOCK_MONOTONIC in nanoseconds.
+std::uint64_t monotonic_ns();
+
+}  // namespace clawrun::sys
