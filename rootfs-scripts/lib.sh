@@ -11,6 +11,9 @@
 
 set -u
 umask 022
+# Messages go to the standard error of the script, also while that of a command is kept in a file: a signal handler runs
+# with whatever redirection stands around the command it interrupts.
+exec 7>&2
 # Messages of tools are matched nowhere, but sorted lists and character ranges must not depend on the caller.
 LC_ALL=C
 export LC_ALL
@@ -28,11 +31,11 @@ fetch_problem=
 # ---- messages ------------------------------------------------------------------------------------------------------
 
 say() {
-  [ "$quiet" = yes ] || printf 'clawrun-rootfs: %s: %s\n' "${script:-rootfs}" "$*" >&2
+  [ "$quiet" = yes ] || warn "$*"
 }
 
 warn() {
-  printf 'clawrun-rootfs: %s: %s\n' "${script:-rootfs}" "$*" >&2
+  printf 'clawrun-rootfs: %s: %s\n' "${script:-rootfs}" "$*" >&7
 }
 
 die() {
@@ -238,7 +241,7 @@ stop_child() {
 
 # Runs a long command so that a signal to this script is acted on at once, not when the command has ended.
 run() {
-  "$@" &
+  "$@" 7>&- &
   child=$!
   wait "$child"
   _status=$?

@@ -17,4 +17,7 @@ struct Verb {
 
 std::span<const Verb> verbs();
 
+// `args` are the words after the name of the program. Returns the exit status; errors have been printed.
+int run(std::span<char* const> args);
+
 }  // namespace clawrun::cli

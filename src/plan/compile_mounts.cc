@@ -84,6 +84,13 @@ class Mounts {
     return Ownership{facts.owner_uid, facts.owner_gid};
   }
 
+  // Of a root that can be written to: where many ids exist inside, they are those on disk.
+  std::optional<Ownership> root_ownership(const SourceFacts& facts) const {
+    std::optional<Ownership> owner = ownership(facts);
+    if (owner) owner->whole_range = wants_id_range(spec_);
+    return owner;
+  }
+
   // ---- the root ----
 
   void host_root() {
@@ -97,7 +104,7 @@ class Mounts {
       directory("usr-lower");
       add({.op = Op::kSelfBind, .target = "root", .attr_set = kNoSuidDev});
       add({.op = Op::kBind, .source = "/usr", .target = "usr-lower", .attr_set = kReadOnly, .by_parent = inputs_.host.privileged,
-           .idmap = ownership({})});
+           .idmap = root_ownership({})});
       directory("root/usr");
       overlay("root/usr", "usr-lower", "usr-upper", "usr-work");
       add({.op = Op::kEnter, .target = "root"});
@@ -160,8 +167,7 @@ class Mounts {
     const RootFacts& root = inputs_.root;
     // Mount points that the directory lacks are made in a layer above it: the directory itself is never written to.
     const bool layered = spec_.writable || !root.missing.empty();
-    std::optional<Ownership> idmap = spec_.writable ? ownership(root.source) : std::nullopt;
-    if (idmap) idmap->whole_range = wants_id_range(spec_);
+    const std::optional<Ownership> idmap = spec_.writable ? root_ownership(root.source) : std::nullopt;
     Operation bind{.op = Op::kBind, .source = root.path, .target = "", .attr_set = kReadOnly, .recursive = true, .by_parent = inputs_.host.privileged, .idmap = idmap};
     if (!layered) {
       add(std::move(bind));

@@ -108,7 +108,10 @@ Result<std::string> generate(const std::vector<Source>& sources) {
 Result<> run(const std::vector<std::string>& arguments) {
   if (arguments.size() < 2) return fail(ErrorKind::kUsage, "usage: seccomp-generate OUTPUT PROFILE.json...");
   std::vector<Source> sources;
-  for (std::size_t i = 1; i < arguments.size(); ++i) sources.push_back(TRY(read_source(arguments[i])));
+  for (std::size_t i = 1; i < arguments.size(); ++i) {
+    Source source = TRY(read_source(arguments[i]));
+    sources.push_back(std::move(source));
+  }
   const std::string text = TRY(generate(sources));
   std::FILE* stream = std::fopen(arguments[0].c_str(), "we");
   if (stream == nullptr) return fail_errno(arguments[0]);

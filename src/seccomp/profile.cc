@@ -121,7 +121,10 @@ Result<std::uint64_t> number_of(const Json& json, const std::string& path, std::
 Result<std::vector<std::string>> texts_of(const Json& json, const std::string& path) {
   if (!json.is_array()) return invalid(path, "must be an array of strings");
   std::vector<std::string> texts;
-  for (std::size_t i = 0; i < json.size(); ++i) texts.push_back(TRY(text_of(json[i], element(path, i))));
+  for (std::size_t i = 0; i < json.size(); ++i) {
+    std::string text = TRY(text_of(json[i], element(path, i)));
+    texts.push_back(std::move(text));
+  }
   return texts;
 }
 
@@ -153,12 +156,12 @@ Result<std::uint32_t> parse_action(const Json& object, const std::string& path, 
         "SCMP_ACT_NOTIFY needs a supervisor that answers each call, which no profile brings along; use SCMP_ACT_ERRNO");
   if (action == SECCOMP_RET_TRACE)
     return invalid(action_path, "SCMP_ACT_TRACE needs a tracer, and none is attached to a sandbox; use SCMP_ACT_ERRNO");
-  std::optional<std::uint32_t> errno_value;
+  std::optional<std::uint64_t> errno_value;
   if (const Json* number = find(object, keys.number); number != nullptr)
-    errno_value = static_cast<std::uint32_t>(TRY(number_of(*number, member(path, keys.number), kMaxErrno)));
+    errno_value = TRY(number_of(*number, member(path, keys.number), kMaxErrno));
   const Json* errno_name = find(object, keys.name);
   if (errno_name != nullptr && *errno_name != "") errno_value = TRY(errno_by_name(*errno_name, member(path, keys.name)));
-  if (action == SECCOMP_RET_ERRNO) return action | errno_value.value_or(kDefaultErrno);
+  if (action == SECCOMP_RET_ERRNO) return action | static_cast<std::uint32_t>(errno_value.value_or(kDefaultErrno));
   if (errno_value) return invalid(member(path, keys.number), "goes with SCMP_ACT_ERRNO only, not with " + name);
   return action;
 }
@@ -168,7 +171,8 @@ Result<Condition> parse_condition(const Json& json, const std::string& path) {
   for (const char* key : {"index", "value", "op"})
     if (find(json, key) == nullptr) return invalid(member(path, key), "is missing");
   Condition condition;
-  condition.index = static_cast<unsigned>(TRY(number_of(json["index"], member(path, "index"), 5)));
+  const std::uint64_t index = TRY(number_of(json["index"], member(path, "index"), 5));
+  condition.index = static_cast<unsigned>(index);
   condition.value = TRY(number_of(json["value"], member(path, "value"), UINT64_MAX));
   if (const Json* two = find(json, "valueTwo"); two != nullptr)
     condition.value_two = TRY(number_of(*two, member(path, "valueTwo"), UINT64_MAX));
@@ -219,8 +223,10 @@ Result<Rule> parse_rule(const Json& json, const std::string& path) {
     const std::string args_path = member(path, "args");
     if (!args->is_array()) return invalid(args_path, "must be an array of comparisons");
     if (args->size() > 64) return invalid(args_path, "more than 64 comparisons");
-    for (std::size_t i = 0; i < args->size(); ++i)
-      rule.conditions.push_back(TRY(parse_condition((*args)[i], element(args_path, i))));
+    for (std::size_t i = 0; i < args->size(); ++i) {
+      const Condition condition = TRY(parse_condition((*args)[i], element(args_path, i)));
+      rule.conditions.push_back(condition);
+    }
   }
   rule.includes = TRY(parse_scope(json, path, "includes"));
   rule.excludes = TRY(parse_scope(json, path, "excludes"));
@@ -267,7 +273,10 @@ Result<Profile> parse_root(const Json& root) {
   const Json* rules = find(root, "syscalls");
   if (rules == nullptr) return profile;
   if (!rules->is_array()) return invalid("syscalls", "must be an array of objects");
-  for (std::size_t i = 0; i < rules->size(); ++i) profile.rules.push_back(TRY(parse_rule((*rules)[i], element("syscalls", i))));
+  for (std::size_t i = 0; i < rules->size(); ++i) {
+    Rule rule = TRY(parse_rule((*rules)[i], element("syscalls", i)));
+    profile.rules.push_back(std::move(rule));
+  }
   return profile;
 }
 

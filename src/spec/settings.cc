@@ -227,7 +227,7 @@ constexpr auto kSettings = std::to_array<Setting>({
     {"id-mapping", ValueKind::kValue, Section::kEnvironment, "auto|single|range",
      "how many user ids exist inside: one, or 65536 for package managers (auto: range when --cap-add needs it)", &apply_id_mapping},
     {"uid-range", ValueKind::kValue, Section::kEnvironment, "START:COUNT",
-     "started by root: the host ids that sandboxes run as (default 1879048192:4194304)", &apply_uid_range},
+     "started by root: the host ids that sandboxes run as (default 1879048192:268435456)", &apply_uid_range},
     {"hostname", ValueKind::kValue, Section::kEnvironment, "NAME", "hostname inside (default sandbox)", &apply_text<&SandboxSpec::hostname>},
     {"network", ValueKind::kValue, Section::kIsolation, "none|host", "none: loopback only (default); host: the host's network, unprotected", &apply_network},
     {"seccomp", ValueKind::kValue, Section::kIsolation, "NAME|FILE|unconfined", "system call filter: default, strict, network, docker-compatible, a file, or none", &apply_text<&SandboxSpec::seccomp>},

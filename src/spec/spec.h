@@ -56,8 +56,9 @@ struct SandboxSpec {
   std::uint32_t gid = kSandboxId;
   std::uint64_t capabilities = 0;  // bit n: capability n
   IdMapping id_mapping = IdMapping::kAuto;
-  // Started by root: the sandbox's host uid is start + pid, so no two that live at the same time share one.
-  IdRange uid_range{0x70000000, 0x00400000};
+  // Started by root: the sandbox's host uid is start + pid, so no two that live at the same time share one; blocks of 65536
+  // ids lie above. The default begins where systemd's range for containers ends.
+  IdRange uid_range{0x70000000, 0x10000000};
   std::string hostname = "sandbox";
 
   // Isolation

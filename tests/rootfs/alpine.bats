@@ -422,6 +422,13 @@ open(sys.argv[1], "wb").write(first.unused_data[:length] + first.unused_data)' "
   tampered "is not there" rm apk-tools-static-2.14.9-r3.apk
 }
 
+@test "under busybox's own sh, with busybox's own tools" {
+  run busybox sh "$SCRIPTS/alpine" --mirror "$URL" --key "$PLACE/release.asc" --fingerprint "$FINGERPRINT" --packages git
+  [ "$status" = 0 ]
+  is_whole_root "$STORE/alpine"
+  [ "$(store_names)" = ".cache alpine alpine.meta" ]
+}
+
 @test "the presets name their packages" {
   run "$SCRIPTS/python" --dry-run
   [ "$status" = 0 ]

@@ -1,3 +1,5 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2154  # bats sets $output
 # What the suites of the root filesystem scripts share. $SCRIPTS: the scripts under test; $CLAWRUN: the command.
 
 # make_place: a directory of this suite's own, with a copy of the scripts that an ordinary user can read.
@@ -28,12 +30,12 @@ fresh_store() {
 
 # Everything in the store but the lock.
 store_names() {
-  ls -A "$STORE" | grep -v '^\.lock$' | tr '\n' ' ' | sed 's/ $//'
+  find "$STORE" -mindepth 1 -maxdepth 1 ! -name .lock -printf '%f\n' | LC_ALL=C sort | tr '\n' ' ' | sed 's/ $//'
 }
 
 wait_for() {
-  local tenths
-  for tenths in $(seq 100); do
+  local tries=100
+  while [ $((tries -= 1)) -gt 0 ]; do
     if "$@" >/dev/null 2>&1; then return 0; fi
     sleep 0.1
   done
