@@ -48,7 +48,9 @@ CLAWRUN_API int clawrun_spec_profile(clawrun_spec *spec, const char *name_or_fil
 /* The command and its arguments, copied. 0, or -1 with *error set. */
 CLAWRUN_API int clawrun_spec_command(clawrun_spec *spec, size_t argc, const char *const *argv, clawrun_error **error);
 
-/* The plan as JSON: exactly what clawrun_run would do now. Free it with clawrun_string_free. NULL with *error set when the
+/* Wherever a call fails and *error is NULL afterwards, memory was out.
+ *
+ * The plan as JSON: exactly what clawrun_run would do now. Free it with clawrun_string_free. NULL with *error set when the
  * specification is wrong (all of its problems, a line each) or this host cannot give it. */
 CLAWRUN_API char *clawrun_spec_plan(const clawrun_spec *spec, clawrun_error **error);
 CLAWRUN_API void clawrun_string_free(char *text);

@@ -14,6 +14,7 @@ namespace clawrun::child {
 namespace {
 
 constexpr long kEacces = -13;
+constexpr long kEbusy = -16;
 constexpr std::uint64_t kNoSignals = 0;
 
 void mark(const ChildPlan& plan, Stage stage) {
@@ -73,13 +74,19 @@ void become(const ChildPlan& plan) {
   must(plan, Step::kIdentity, sys(__NR_capset, &header, data));
 }
 
-void switch_root(const ChildPlan& plan, int base) {
-  must(plan, Step::kPivotRoot, sys(__NR_fchdir, base));
-  // New and old root may be the same directory: the old one is then stacked on top, and is taken off again: pivot_root(2)
+void switch_root(const ChildPlan& plan, const Root& root) {
+  must(plan, Step::kPivotRoot, sys(__NR_fchdir, root.base));
+  // New and old root may be the same directory: the old one is then stacked on top, and is taken off again: pivot_root(2).
+  // umount2 takes the topmost only, and one that stays is not hidden: "/.." leads to it.
   must(plan, Step::kPivotRoot, sys(__NR_pivot_root, ".", "."));
-  must(plan, Step::kDetachOldRoot, sys(__NR_umount2, ".", 2 /* MNT_DETACH */));
+  for (int i = 0; i < root.covers; ++i) must(plan, Step::kDetachOldRoot, sys(__NR_umount2, ".", 2 /* MNT_DETACH */));
   must(plan, Step::kDetachOldRoot, sys(__NR_chdir, "/"));
-  sys(__NR_close, base);
+  struct stat here {};
+  struct stat above {};
+  must(plan, Step::kDetachOldRoot, sys(__NR_newfstatat, AT_FDCWD, "/", &here, 0));
+  must(plan, Step::kDetachOldRoot, sys(__NR_newfstatat, AT_FDCWD, "/..", &above, 0));
+  if (here.st_dev != above.st_dev || here.st_ino != above.st_ino) fail(plan, Step::kDetachOldRoot, kEbusy);
+  sys(__NR_close, root.base);
 }
 
 void enter_workdir(const ChildPlan& plan) {
@@ -170,13 +177,14 @@ void enter_time_namespace(const ChildPlan& plan) {
   if (plan.new_time_namespace) enter_time_namespace(plan);
   sys(__NR_umask, plan.umask);
   enter_workdir(plan);
-  set_rlimits(plan);
   const std::uint32_t command = find_command(plan);
   drop_capabilities(plan, plan.keep_capabilities);
   must(plan, Step::kNoNewPrivs, sys(__NR_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
   enter_landlock(plan, plan.candidates[command]);
   if (gate != nullptr) await_init(gate);
   pass_on_descriptors(plan);
+  // After everything that opens a descriptor: a small RLIMIT_NOFILE is meant for the command.
+  set_rlimits(plan);
   sys(__NR_rt_sigprocmask, SIG_SETMASK, &kNoSignals, nullptr, sizeof kNoSignals);
   mark(plan, Stage::kConfined);
   send(plan, {Step::kReady, 0, command});
@@ -242,9 +250,9 @@ void child_main(void* argument) {
   // A change of uid takes the parent-death signal away: prctl(2)
   if (plan.die_with_parent) must(plan, Step::kParentDeath, sys(__NR_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0));
   sys(__NR_umask, 0);
-  const int base = build_root(plan);
+  const Root root = build_root(plan);
   mark(plan, Stage::kMounted);
-  switch_root(plan, base);
+  switch_root(plan, root);
   mark(plan, Stage::kPivoted);
   // KEYCTL_JOIN_SESSION_KEYRING: keys of the caller's session stay outside.
   const long keyring = sys(__NR_keyctl, 1, nullptr);

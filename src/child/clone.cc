@@ -6,6 +6,7 @@
 asm(R"(
 .text
 .globl clawrun_clone3
+.hidden clawrun_clone3
 .type clawrun_clone3, @function
 clawrun_clone3:
   mov %rcx, %r8
@@ -21,6 +22,7 @@ clawrun_clone3:
 .size clawrun_clone3, . - clawrun_clone3
 
 .globl clawrun_clone
+.hidden clawrun_clone
 .type clawrun_clone, @function
 clawrun_clone:
   mov %rcx, %r9
@@ -40,6 +42,7 @@ clawrun_clone:
 asm(R"(
 .text
 .globl clawrun_clone3
+.hidden clawrun_clone3
 .type clawrun_clone3, %function
 clawrun_clone3:
   mov x8, #435
@@ -54,6 +57,7 @@ clawrun_clone3:
 .size clawrun_clone3, . - clawrun_clone3
 
 .globl clawrun_clone
+.hidden clawrun_clone
 .type clawrun_clone, %function
 clawrun_clone:
   mov x8, #220

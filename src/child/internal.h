@@ -32,8 +32,15 @@ int open_in_root(int base, const char* target, Walk walk);
 // `last` is set to the name in it.
 int open_parent_in_root(int base, const char* target, bool has_openat2, const char** last);
 
-// operations.cc: takes all of the plan's operations; returns the base, an open directory (the root of a mount).
-int build_root(const ChildPlan& plan);
+// What the operations have built. What lies over the new root after pivot_root is the host's root and, where one was built
+// on, the stage on top of that: each has to be taken off.
+struct Root {
+  int base;    // an open directory: the root of the mount that becomes the root
+  int covers;  // how many mounts lie over it after pivot_root
+};
+
+// operations.cc: takes all of the plan's operations.
+Root build_root(const ChildPlan& plan);
 
 // confine.cc
 void set_rlimits(const ChildPlan& plan);

@@ -27,12 +27,12 @@ class Builder {
  public:
   explicit Builder(const ChildPlan& plan) : plan_(plan) {}
 
-  int run() {
+  Root run() {
     for (std::uint32_t i = 0; i < plan_.operation_count; ++i) {
       const long result = take(plan_.operations[i]);
       if (result < 0) fail(plan_, Step::kOperation, result, i);
     }
-    return base_;
+    return {base_, covers_};
   }
 
  private:
@@ -78,6 +78,7 @@ class Builder {
     if (opened < 0) return opened;
     if (base_ >= 0) sys(__NR_close, base_);
     base_ = static_cast<int>(opened);
+    ++covers_;
     // Options of an overlay name its directories relative to the base.
     return sys(__NR_fchdir, base_);
   }
@@ -279,11 +280,12 @@ class Builder {
 
   const ChildPlan& plan_;
   int base_ = -1;
+  int covers_ = 0;
   int empty_ = -1;
 };
 
 }  // namespace
 
-int build_root(const ChildPlan& plan) { return Builder(plan).run(); }
+Root build_root(const ChildPlan& plan) { return Builder(plan).run(); }
 
 }  // namespace clawrun::child

@@ -260,6 +260,10 @@ Result<int> seccomp_verb(std::span<char* const> args) {
       "list, show NAME|FILE [--table], compile FILE [--output FILE], or test PROFILE SYSCALL [ARG...]";
   if (args.empty()) return fail(ErrorKind::kUsage, "clawrun seccomp needs one of: " + std::string(kUsage));
   const std::string_view word = args[0];
+  if (word == "--help" || word == "-h") {
+    TRY(write_out("usage: clawrun seccomp " + std::string(kUsage) + "\n"));
+    return 0;
+  }
   for (const Verb& verb : kVerbs)
     if (verb.name == word) return verb.run(args.subspan(1));
   std::array<std::string_view, std::size(kVerbs)> names;

@@ -163,7 +163,10 @@ Result<plan::Inputs> gather_inputs(const spec::ValidSpec& spec) {
   inputs.host = host::gather();
   inputs.root = TRY(find_root(spec));
   if (spec->workspace) inputs.workspace = TRY(facts_of("--workspace", spec->workspace->source, true));
-  for (const spec::Bind& bind : spec->binds) inputs.binds.push_back(TRY(facts_of("--bind", bind.source, false)));
+  for (const spec::Bind& bind : spec->binds) {
+    const plan::SourceFacts facts = TRY(facts_of("--bind", bind.source, false));
+    inputs.binds.push_back(facts);
+  }
   if (spec->seccomp != "unconfined") inputs.seccomp = TRY(seccomp::load(spec->seccomp));
   TRY(gather_descriptors(inputs, *spec));
   inputs.hard_limits = {hard_limit(RLIMIT_NOFILE), hard_limit(RLIMIT_NPROC), hard_limit(RLIMIT_FSIZE),

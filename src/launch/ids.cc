@@ -116,14 +116,19 @@ Result<> write_maps(const plan::IdMaps& maps, const HostIds& ids, pid_t pid) {
   return sys::write_proc_file(map_path(pid, "gid_map"), as_text(ids.gids));
 }
 
-Result<UniqueFd> ownership_namespace(const plan::Ownership& ownership, const plan::Plan& plan, const HostIds& ids) {
+plan::Ownership host_owner(const plan::Plan& plan, const HostIds& ids) {
   const auto outside_of = [](const std::vector<plan::IdMapLine>& lines, std::uint32_t inside) {
     for (const plan::IdMapLine& line : lines)
       if (inside >= line.inside && inside - line.inside < line.count) return line.outside + (inside - line.inside);
     return lines[0].outside;
   };
-  std::vector<plan::IdMapLine> uids{{ownership.uid, outside_of(ids.uids, plan.uid), 1}};
-  std::vector<plan::IdMapLine> gids{{ownership.gid, outside_of(ids.gids, plan.gid), 1}};
+  return {outside_of(ids.uids, plan.uid), outside_of(ids.gids, plan.gid), false};
+}
+
+Result<UniqueFd> ownership_namespace(const plan::Ownership& ownership, const plan::Plan& plan, const HostIds& ids) {
+  const plan::Ownership host = host_owner(plan, ids);
+  std::vector<plan::IdMapLine> uids{{ownership.uid, host.uid, 1}};
+  std::vector<plan::IdMapLine> gids{{ownership.gid, host.gid, 1}};
   if (ownership.whole_range) {
     uids = ids.uids;
     gids = ids.gids;

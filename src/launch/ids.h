@@ -24,4 +24,7 @@ Result<> write_maps(const plan::IdMaps& maps, const HostIds& ids, pid_t pid);
 // A user namespace that maps what is on disk to what the sandbox's user is on the host: mount_setattr(2) MOUNT_ATTR_IDMAP.
 Result<UniqueFd> ownership_namespace(const plan::Ownership& ownership, const plan::Plan& plan, const HostIds& ids);
 
+// What the sandbox's user and group are on the host.
+plan::Ownership host_owner(const plan::Plan& plan, const HostIds& ids);
+
 }  // namespace clawrun::launch

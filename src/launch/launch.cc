@@ -1,12 +1,15 @@
 #include "launch/launch.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <linux/sched.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/socket.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
@@ -229,10 +232,22 @@ class Launcher {
     HostIds ids = TRY(choose_ids(plan_.ids, sandbox_.pid));
     if (auto written = write_maps(plan_.ids, ids, sandbox_.pid); !written) return while_doing("mapping the sandbox's ids", written.error());
     TRY(map_mounts(ids));
+    give_pipes(ids);
     sandbox_.id_block = std::move(ids.block);
     note("id_maps");
     if (::send(control_.first.get(), "g", 1, MSG_NOSIGNAL) != 1) return fail_errno("opening the gate");
     return {};
+  }
+
+  // Only pipes: a file or a terminal keeps its owner. Best effort, for convenience alone: what cannot be given is still open.
+  void give_pipes(const HostIds& ids) {
+    if (!plan_.give_pipes) return;
+    const plan::Ownership owner = host_owner(plan_, ids);
+    for (int fd = 0; fd < 3; ++fd) {
+      struct statfs info {};
+      const int pipe = sandbox_.stream[fd].valid() ? sandbox_.stream[fd].get() : fd;
+      if (::fstatfs(pipe, &info) == 0 && info.f_type == PIPEFS_MAGIC) (void)!::fchown(pipe, owner.uid, owner.gid);
+    }
   }
 
   // `ready` and then end of file, by close-on-exec, is success. A bare end of file is a death.

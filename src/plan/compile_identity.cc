@@ -39,6 +39,7 @@ Result<std::vector<IdMapLine>> lines_around(std::uint32_t own_inside, std::uint3
 Result<> for_privileged(Plan& plan, const spec::SandboxSpec& spec, bool range) {
   plan.change_identity = true;
   plan.drop_groups = true;
+  plan.give_pipes = true;
   plan.ids.range_start = spec.uid_range.start;
   plan.ids.range_count = spec.uid_range.count;
   if (!range) {

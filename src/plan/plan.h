@@ -104,6 +104,7 @@ struct Plan {
 
   bool init = true;
   Stream streams[3] = {Stream::kInherit, Stream::kInherit, Stream::kInherit};
+  bool give_pipes = false;  // pipes that are stdio become the sandbox user's, so that it can open /dev/stderr again
   std::vector<int> preserve_fds;
 
   std::vector<std::string> argv;

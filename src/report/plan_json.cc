@@ -152,6 +152,7 @@ std::string plan_to_json(const plan::Plan& plan) {
   json["init"] = plan.init;
   json["streams"] = Json::array();
   for (const plan::Stream stream : plan.streams) json["streams"].push_back(kStreams[static_cast<std::size_t>(stream)]);
+  json["give_pipes"] = plan.give_pipes;
   json["preserve_fds"] = plan.preserve_fds;
   json["umask"] = octal(plan.umask);
   json["workdir"] = plan.workdir;

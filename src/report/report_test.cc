@@ -1,25 +1,26 @@
 #include "report/report.h"
 
 #include <doctest/doctest.h>
+#include <fcntl.h>
 
 #include <cstdlib>
-#include <fstream>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "plan/compile.h"
 #include "seccomp/builtin.h"
 #include "spec/profile.h"
+#include "sys/sys.h"
 
 namespace clawrun::report {
 
 namespace {
 
-std::string read(const std::string& path) {
-  std::ifstream file(path);
-  std::stringstream text;
-  text << file.rdbuf();
-  return text.str();
+std::string read(const std::string& path) { return sys::read_file(path, 1 << 20U).value_or(""); }
+
+void write(const std::string& path, std::string_view text) {
+  const auto file = sys::open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+  REQUIRE(file);
+  REQUIRE(sys::write_all(file->get(), text));
 }
 
 plan::Inputs made_up_inputs(bool privileged, const spec::SandboxSpec& spec) {
@@ -57,7 +58,7 @@ void compare(const std::string& name, bool privileged, const std::string& profil
   const std::string path = std::string(CLAWRUN_SOURCE_DIR) + "/src/report/golden/" + name + ".json";
   const std::string actual = plan_to_json(*plan);
   // CLAWRUN_UPDATE_GOLDEN=1 writes the files anew; the diff is then what a reviewer reads.
-  if (std::getenv("CLAWRUN_UPDATE_GOLDEN") != nullptr) std::ofstream(path) << actual;
+  if (std::getenv("CLAWRUN_UPDATE_GOLDEN") != nullptr) write(path, actual);
   CHECK(actual == read(path));
 }
 

@@ -193,7 +193,8 @@ Result<> apply_text(SandboxSpec& spec, std::string_view value) {
 }
 
 Result<> apply_no_init(SandboxSpec& spec, std::string_view value) {
-  spec.init = !TRY(parse_switch(value));
+  const bool without = TRY(parse_switch(value));
+  spec.init = !without;
   return {};
 }
 

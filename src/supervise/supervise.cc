@@ -5,7 +5,6 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include <algorithm>
@@ -121,16 +120,15 @@ class Supervisor {
   }
 
   void reap() {
-    siginfo_t info{};
+    int status = 0;
     rusage usage{};
-    while (::syscall(SYS_waitid, P_PID, sandbox_.pid, &info, WEXITED, &usage) != 0 && errno == EINTR) {
+    while (::wait4(sandbox_.pid, &status, __WALL, &usage) < 0 && errno == EINTR) {
     }
     outcome_.wall_us = (sys::monotonic_ns() - sandbox_.started_ns) / 1000;
     outcome_.cpu_user_us = microseconds(usage.ru_utime);
     outcome_.cpu_system_us = microseconds(usage.ru_stime);
     outcome_.memory_peak_bytes = static_cast<std::uint64_t>(usage.ru_maxrss) * 1024U;
     outcome_.stages_us = std::move(sandbox_.stages_us);
-    int status = info.si_code == CLD_EXITED ? info.si_status << 8 : info.si_status;
     if (sandbox_.init) {
       init::Status message;
       if (::recv(sandbox_.control.get(), &message, sizeof message, MSG_DONTWAIT) == sizeof message)
