@@ -12,10 +12,12 @@
 
 #include "base/text.h"
 #include "base/unique_fd.h"
+#include "cli/output.h"
 #include "seccomp/builtin.h"
 #include "seccomp/cache.h"
 #include "seccomp/compile.h"
 #include "seccomp/interpret.h"
+#include "sys/sys.h"
 
 namespace clawrun::cli {
 
@@ -29,21 +31,6 @@ using Words = std::vector<std::string_view>;
 
 constexpr int kAllowed = 0;
 constexpr int kRefused = 1;
-
-Result<> write_out(int fd, std::string_view text, std::string_view where) {
-  while (!text.empty()) {
-    const ssize_t written = write(fd, text.data(), text.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0 && errno == EPIPE) return {};  // the reader has seen enough
-    if (written < 0) return fail_errno("writing to " + std::string(where));
-    text.remove_prefix(static_cast<std::size_t>(written));
-  }
-  return {};
-}
-
-Result<> print(std::string_view text) {
-  return write_out(STDOUT_FILENO, text, "standard output");
-}
 
 // The JSON behind a name or a file, and what it says.
 struct Loaded {
@@ -129,7 +116,7 @@ Result<int> list(std::span<char* const> args) {
     text += padded(std::string(builtin.name), 18) + first_sentence(profile.comment) + " " +
             std::to_string(instruction_count(seccomp::to_compiled(builtin))) + " instructions.\n";
   }
-  TRY(print(text));
+  TRY(write_out(text));
   return 0;
 }
 
@@ -161,9 +148,9 @@ Result<int> show(std::span<char* const> args) {
   const Loaded loaded = TRY(load_json(parsed.words[0]));
   if (parsed.table) {
     const Table table = TRY(seccomp::make_table(loaded.profile, seccomp::native_target()));
-    TRY(print(table_text(table)));
+    TRY(write_out(table_text(table)));
   } else {
-    TRY(print(loaded.json));
+    TRY(write_out(loaded.json));
   }
   return 0;
 }
@@ -181,8 +168,10 @@ std::string report_text(const Compiled& compiled) {
 Result<> write_program(const Compiled& compiled, const std::string& path) {
   const UniqueFd file(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0666));
   if (!file.valid()) return fail_errno(quoted(path));
-  for (const auto& filter : compiled.filters)
-    TRY(write_out(file.get(), {reinterpret_cast<const char*>(filter.data()), filter.size() * sizeof(sock_filter)}, quoted(path)));
+  for (const auto& filter : compiled.filters) {
+    auto written = sys::write_all(file.get(), {reinterpret_cast<const char*>(filter.data()), filter.size() * sizeof(sock_filter)});
+    if (!written) return while_doing(quoted(path), written.error());
+  }
   return {};
 }
 
@@ -193,7 +182,7 @@ Result<int> compile(std::span<char* const> args) {
   auto compiled = seccomp::compile_profile(loaded.profile, parsed.words[0], seccomp::native_target());
   if (!compiled) return while_doing("seccomp profile " + quoted(parsed.words[0]), std::move(compiled).error());
   if (parsed.output) TRY(write_program(*compiled, std::string(*parsed.output)));
-  TRY(print(report_text(*compiled)));
+  TRY(write_out(report_text(*compiled)));
   return 0;
 }
 
@@ -241,7 +230,7 @@ Result<int> test(std::span<char* const> args) {
   for (std::size_t i = 2; i < parsed.words.size(); ++i) data.args[i - 2] = TRY(parse_argument(parsed.words[i]));
   const Compiled compiled = TRY(seccomp::load(parsed.words[0]));
   const std::uint32_t answer = TRY(seccomp::decide(compiled, data));
-  TRY(print(seccomp::describe_action(answer) + "\n"));
+  TRY(write_out(seccomp::describe_action(answer) + "\n"));
   const std::uint32_t action = answer & SECCOMP_RET_ACTION_FULL;
   return action == SECCOMP_RET_ALLOW || action == SECCOMP_RET_LOG ? kAllowed : kRefused;
 }
