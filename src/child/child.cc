@@ -54,6 +54,20 @@ void await_gate(const ChildPlan& plan) {
   if (size != 1) sys(__NR_exit_group, 1);
 }
 
+void write_file(const ChildPlan& plan, const char* path, const char* text) {
+  const long fd = must(plan, Step::kIdentity, sys(__NR_openat, AT_FDCWD, path, O_WRONLY | O_CLOEXEC));
+  must(plan, Step::kIdentity, sys(__NR_write, fd, text, length_of(text)));
+  sys(__NR_close, fd);
+}
+
+// One line each that maps the caller to itself, without setgroups: all that an ordinary user may write, and may write in
+// here as well as outside (user_namespaces(7)).
+void map_own_ids(const ChildPlan& plan) {
+  write_file(plan, "/proc/self/setgroups", "deny");
+  write_file(plan, "/proc/self/uid_map", plan.uid_map);
+  write_file(plan, "/proc/self/gid_map", plan.gid_map);
+}
+
 void become(const ChildPlan& plan) {
   if (plan.drop_groups) must(plan, Step::kIdentity, sys(__NR_setgroups, 0, nullptr));
   if (!plan.change_identity) return;
@@ -173,6 +187,11 @@ void enter_time_namespace(const ChildPlan& plan) {
 
 [[noreturn]] void run_command(const ChildPlan& plan, const int* gate) {
   if (gate != nullptr) must(plan, Step::kSession, sys(__NR_setsid));
+  sys(__NR_umask, 0);
+  const Root root = build_root(plan);
+  mark(plan, Stage::kMounted);
+  switch_root(plan, root);
+  mark(plan, Stage::kPivoted);
   if (plan.terminal) open_terminal(plan);
   if (plan.new_time_namespace) enter_time_namespace(plan);
   sys(__NR_umask, plan.umask);
@@ -198,8 +217,9 @@ void command_main(void* argument) {
   run_command(*start.plan, start.gate);
 }
 
-// The command is cloned before pid 1 becomes init, because only this image holds what the command needs. It shares the
-// supervisor's memory until its own exec, and waits for init's.
+// Pid 2 is cloned before pid 1 becomes init, because only this image holds what the command needs: it builds the root and
+// executes the command, while pid 1 executes init on another processor. It shares the supervisor's memory until its own exec,
+// and waits for init's.
 [[noreturn]] void become_init(const ChildPlan& plan) {
   CommandStart start{&plan, {-1, -1}};
   must(plan, Step::kStartCommand, sys(__NR_pipe2, start.gate, O_CLOEXEC));
@@ -240,7 +260,10 @@ void child_main(void* argument) {
   reset_signals();
   if (plan.die_with_parent) must(plan, Step::kParentDeath, sys(__NR_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0));
   mark(plan, Stage::kStarted);
-  await_gate(plan);
+  if (plan.uid_map != nullptr)
+    map_own_ids(plan);
+  else
+    await_gate(plan);
   mark(plan, Stage::kReleased);
   for (int fd = 0; fd <= 2; ++fd)
     if (plan.stdio[fd] >= 0) must(plan, Step::kStdio, sys(__NR_dup3, plan.stdio[fd], fd, 0));
@@ -249,14 +272,11 @@ void child_main(void* argument) {
   become(plan);
   // A change of uid takes the parent-death signal away: prctl(2)
   if (plan.die_with_parent) must(plan, Step::kParentDeath, sys(__NR_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0));
-  sys(__NR_umask, 0);
-  const Root root = build_root(plan);
-  mark(plan, Stage::kMounted);
-  switch_root(plan, root);
-  mark(plan, Stage::kPivoted);
   // KEYCTL_JOIN_SESSION_KEYRING: keys of the caller's session stay outside.
   const long keyring = sys(__NR_keyctl, 1, nullptr);
   if (keyring < 0 && keyring != -38 /* ENOSYS: a kernel without keys */) fail(plan, Step::kKeyring, keyring);
+  // pivot_root(2) takes along whoever stands in the old root directory, and init holds nothing else of the host.
+  must(plan, Step::kSession, sys(__NR_chdir, "/"));
   if (plan.init_fd >= 0) become_init(plan);
   run_command(plan, nullptr);
 }

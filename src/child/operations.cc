@@ -12,6 +12,7 @@ namespace {
 
 constexpr long kEexist = -17;
 constexpr long kEinval = -22;
+constexpr long kEnametoolong = -36;
 constexpr long kEnodev = -19;
 constexpr long kEloop = -40;
 constexpr unsigned kRecursive = 0x8000;      // AT_RECURSIVE
@@ -68,14 +69,51 @@ class Builder {
     }
     const int target = open_target(op);
     if (target < 0) return target;
+    return move_onto(mount, target, op);
+  }
+
+  // Takes over `target`.
+  long move_onto(int mount, int target, const Operation& op) {
     const long moved = sys(__NR_move_mount, mount, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
     sys(__NR_close, target);
+    // What was looked up through this place before lies below the mount now.
+    if (parent_ >= 0 && is_prefix(op.target, parent_path_)) forget_parent();
     return moved;
+  }
+
+  static bool is_prefix(const char* directory, const char* path) {
+    while (*directory != '\0' && *directory == *path) {
+      ++directory;
+      ++path;
+    }
+    return *directory == '\0' && (*path == '\0' || *path == '/');
+  }
+
+  void forget_parent() {
+    if (parent_ >= 0) sys(__NR_close, parent_);
+    parent_ = -1;
+  }
+
+  // The directory of target's last part, which `name` is set to. Kept open from one operation to the next, since neighbours
+  // share it: a third of all calls of a start were spent on walking to /dev and /etc again.
+  int parent_of(const char* target, const char** name) {
+    std::size_t size = 0;  // of the directory's path
+    for (std::size_t i = 0; target[i] != '\0'; ++i)
+      if (target[i] == '/') size = i;
+    *name = target + (size == 0 ? 0 : size + 1);
+    if (parent_ >= 0 && length_of(parent_path_) == size && is_prefix(parent_path_, target)) return parent_;
+    forget_parent();
+    if (size >= sizeof parent_path_) return static_cast<int>(kEnametoolong);
+    for (std::size_t i = 0; i < size; ++i) parent_path_[i] = target[i];
+    parent_path_[size] = '\0';
+    parent_ = open_parent_in_root(base_, target, plan_.has_openat2, name);
+    return parent_;
   }
 
   long become_base(int directory) {
     const long opened = sys(__NR_openat, directory, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (opened < 0) return opened;
+    forget_parent();
     if (base_ >= 0) sys(__NR_close, base_);
     base_ = static_cast<int>(opened);
     ++covers_;
@@ -145,57 +183,52 @@ class Builder {
     const long mount = open_device(op.source, op.mode);
     if (mount < 0) return mount;
     long result = set_attributes(static_cast<int>(mount), op.attr_set, false);
-    if (result >= 0) result = create_file(op, nullptr, 0);
-    if (result >= 0) result = attach(static_cast<int>(mount), op);
+    if (result >= 0) result = create_file(op, 0444);
+    if (result >= 0) result = move_onto(static_cast<int>(mount), static_cast<int>(result), op);
     sys(__NR_close, mount);
     return result;
   }
 
-  long directory(const Operation& op) const {
+  long directory(const Operation& op) {
     const char* name = nullptr;
-    const int parent = open_parent_in_root(base_, op.target, plan_.has_openat2, &name);
+    const int parent = parent_of(op.target, &name);
     if (parent < 0) return parent;
-    long result = sys(__NR_mkdirat, parent, name, op.mode);
-    sys(__NR_close, parent);
-    if (result == kEexist) {
-      const int existing = open_target(op);
-      if (existing < 0) return existing;
-      struct stat info {};
-      result = sys(__NR_newfstatat, existing, "", &info, AT_EMPTY_PATH);
-      if (result == 0 && !S_ISDIR(info.st_mode)) result = kEexist;
-      sys(__NR_close, existing);
-    }
-    return result;
+    const long result = sys(__NR_mkdirat, parent, name, op.mode);
+    if (result != kEexist) return result;
+    const int existing = open_target(op);
+    if (existing < 0) return existing;
+    const bool usable = is_directory(existing);
+    sys(__NR_close, existing);
+    return usable ? 0 : kEexist;
   }
 
-  long create_file(const Operation& op, const char* data, std::size_t size) const {
+  // A new file, open for writing; or -EEXIST, whatever is there.
+  long create_file(const Operation& op, std::uint32_t mode) {
     const char* name = nullptr;
-    const int parent = open_parent_in_root(base_, op.target, plan_.has_openat2, &name);
+    const int parent = parent_of(op.target, &name);
     if (parent < 0) return parent;
-    const std::uint32_t mode = op.op == Op::kFile ? op.mode : 0444;
-    const long fd = sys(__NR_openat, parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
-    sys(__NR_close, parent);
-    if (fd == kEexist && data == nullptr) return 0;  // a mount point: what is there serves
+    return sys(__NR_openat, parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+  }
+
+  long file(const Operation& op) {
+    const long fd = create_file(op, op.mode);
+    if (fd == kEexist && op.data == nullptr) return 0;  // a mount point: what is there serves
     if (fd < 0) return fd;
     std::size_t done = 0;
     long result = 0;
-    while (done < size && result >= 0) {
-      result = sys(__NR_write, fd, data + done, size - done);
+    while (done < op.size && result >= 0) {
+      result = sys(__NR_write, fd, op.data + done, op.size - done);
       if (result > 0) done += static_cast<std::size_t>(result);
     }
     sys(__NR_close, fd);
     return result < 0 ? result : 0;
   }
 
-  long file(const Operation& op) const { return create_file(op, op.data, op.size); }
-
-  long symlink(const Operation& op) const {
+  long symlink(const Operation& op) {
     const char* name = nullptr;
-    const int parent = open_parent_in_root(base_, op.target, plan_.has_openat2, &name);
+    const int parent = parent_of(op.target, &name);
     if (parent < 0) return parent;
-    const long result = sys(__NR_symlinkat, op.source, parent, name);
-    sys(__NR_close, parent);
-    return result;
+    return sys(__NR_symlinkat, op.source, parent, name);
   }
 
   static bool is_directory(int fd) {
@@ -282,6 +315,8 @@ class Builder {
   int base_ = -1;
   int covers_ = 0;
   int empty_ = -1;
+  int parent_ = -1;
+  char parent_path_[4096] = {};
 };
 
 }  // namespace

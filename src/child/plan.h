@@ -110,7 +110,7 @@ enum class Stage : std::uint8_t { kStarted, kReleased, kMounted, kPivoted, kConf
 struct ChildPlan {
   // Descriptors, all above stdio.
   int report_fd = -1;
-  int control_fd = -1;   // SOCK_SEQPACKET to the supervisor: one byte opens the gate; a terminal is sent back on it
+  int control_fd = -1;   // SOCK_SEQPACKET to the supervisor: one byte opens the gate (none is awaited with uid_map); a terminal is sent back on it
   int stdio[3] = {-1, -1, -1};  // what becomes 0, 1 and 2; -1: left as it is
   int init_fd = -1;  // the sealed memfd of init; -1: the command is pid 1 itself
   const int* keep_fds = nullptr;  // ascending: what must survive the first closing (the above, preserved, mounts)
@@ -120,6 +120,10 @@ struct ChildPlan {
 
   bool has_openat2 = true;
   bool has_close_range = true;
+
+  // Lines for its own uid_map and gid_map, where the kernel lets the child write them itself: no waiting for the parent then.
+  const char* uid_map = nullptr;
+  const char* gid_map = nullptr;
 
   bool change_identity = false;  // started by root: become uid:gid (mapped) before anything is made
   bool drop_groups = false;

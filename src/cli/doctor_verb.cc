@@ -35,7 +35,7 @@ Result<int> doctor_verb(std::span<char* const> args) {
     }
     if (word != "--json") {
       return fail(ErrorKind::kUsage,
-                  "doctor: " + quoted(word) + " is not an option; allowed is --json" + did_you_mean(word, kWords));
+                  quoted(word) + " is not an option; allowed is --json" + did_you_mean(word, kWords));
     }
     json = true;
   }

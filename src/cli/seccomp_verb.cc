@@ -247,7 +247,7 @@ constexpr Verb kVerbs[] = {{"list", list}, {"show", show}, {"compile", compile},
 Result<int> seccomp_verb(std::span<char* const> args) {
   constexpr std::string_view kUsage =
       "list, show NAME|FILE [--table], compile FILE [--output FILE], or test PROFILE SYSCALL [ARG...]";
-  if (args.empty()) return fail(ErrorKind::kUsage, "clawrun seccomp needs one of: " + std::string(kUsage));
+  if (args.empty()) return fail(ErrorKind::kUsage, "needs one of: " + std::string(kUsage));
   const std::string_view word = args[0];
   if (word == "--help" || word == "-h") {
     TRY(write_out("usage: clawrun seccomp " + std::string(kUsage) + "\n"));
@@ -257,7 +257,7 @@ Result<int> seccomp_verb(std::span<char* const> args) {
     if (verb.name == word) return verb.run(args.subspan(1));
   std::array<std::string_view, std::size(kVerbs)> names;
   std::ranges::transform(kVerbs, names.begin(), [](const Verb& verb) { return verb.name; });
-  return fail(ErrorKind::kUsage, "clawrun seccomp: unknown word " + quoted(word) + did_you_mean(word, names) +
+  return fail(ErrorKind::kUsage, "unknown word " + quoted(word) + did_you_mean(word, names) +
                                      " (known: " + std::string(kUsage) + ")");
 }
 

@@ -45,12 +45,16 @@ Result<UniqueFd> claim_block(std::uint32_t first, std::uint32_t count, std::uint
   return fail(ErrorKind::kUnsupported, "all " + std::to_string(count) + " blocks of 65536 host ids are in use by sandboxes; give a larger --uid-range");
 }
 
+}  // namespace
+
 std::string as_text(const std::vector<plan::IdMapLine>& lines) {
   std::string text;
   for (const plan::IdMapLine& line : lines)
     text += std::to_string(line.inside) + " " + std::to_string(line.outside) + " " + std::to_string(line.count) + "\n";
   return text;
 }
+
+namespace {
 
 // newuidmap(1), newgidmap(1): setuid programs that check /etc/subuid and /etc/subgid.
 Result<> run_helper(const char* helper, pid_t pid, const std::vector<plan::IdMapLine>& lines) {
@@ -91,7 +95,7 @@ Result<HostIds> choose_ids(const plan::IdMaps& maps, pid_t pid) {
   HostIds ids{maps.uids, maps.gids, UniqueFd()};
   const auto number = static_cast<std::uint32_t>(pid);
   std::uint32_t outside = 0;
-  if (maps.outside == plan::IdMaps::Outside::kFixed) return ids;
+  if (maps.outside == plan::IdMaps::Outside::kFixed || maps.outside == plan::IdMaps::Outside::kOwn) return ids;
   if (maps.outside == plan::IdMaps::Outside::kPerProcess) {
     outside = maps.range_start + number % maps.range_count;
   } else {
@@ -110,8 +114,6 @@ Result<> write_maps(const plan::IdMaps& maps, const HostIds& ids, pid_t pid) {
     TRY(run_helper("newuidmap", pid, ids.uids));
     return run_helper("newgidmap", pid, ids.gids);
   }
-  // Before gid_map, or an ordinary user may not write that: user_namespaces(7)
-  if (maps.deny_setgroups) TRY(sys::write_proc_file(map_path(pid, "setgroups"), "deny"));
   TRY(sys::write_proc_file(map_path(pid, "uid_map"), as_text(ids.uids)));
   return sys::write_proc_file(map_path(pid, "gid_map"), as_text(ids.gids));
 }

@@ -9,16 +9,18 @@
 
 namespace clawrun::launch {
 
-// Maps with nothing left open.
 struct HostIds {
   std::vector<plan::IdMapLine> uids;
   std::vector<plan::IdMapLine> gids;
   UniqueFd block;  // holds a lock while the block is used
 };
 
+// As uid_map and gid_map want it.
+std::string as_text(const std::vector<plan::IdMapLine>& lines);
+
 Result<HostIds> choose_ids(const plan::IdMaps& maps, pid_t pid);
 
-// Writes the maps of the user namespace that `pid`, a child of ours, was cloned into.
+// Writes the maps of the user namespace that `pid`, a child of ours, was cloned into. Not for Outside::kOwn.
 Result<> write_maps(const plan::IdMaps& maps, const HostIds& ids, pid_t pid);
 
 // A user namespace that maps what is on disk to what the sandbox's user is on the host: mount_setattr(2) MOUNT_ATTR_IDMAP.

@@ -121,6 +121,12 @@ class Launcher {
     if (plan_.has_start_cookie) {
       TRY(set_start_cookie());
     }
+    if (plan_.ids.outside == plan::IdMaps::Outside::kOwn) {
+      uid_map_ = as_text(plan_.ids.uids);
+      gid_map_ = as_text(plan_.ids.gids);
+      flat_.child.uid_map = uid_map_.c_str();
+      flat_.child.gid_map = gid_map_.c_str();
+    }
     TRY(prepare_streams());
     flat_.child.report_fd = report_.second.get();
     flat_.child.control_fd = control_.second.get();
@@ -229,6 +235,7 @@ class Launcher {
   }
 
   Result<> release() {
+    if (plan_.ids.outside == plan::IdMaps::Outside::kOwn) return {};
     HostIds ids = TRY(choose_ids(plan_.ids, sandbox_.pid));
     if (auto written = write_maps(plan_.ids, ids, sandbox_.pid); !written) return while_doing("mapping the sandbox's ids", written.error());
     TRY(map_mounts(ids));
@@ -319,6 +326,8 @@ class Launcher {
   std::vector<UniqueFd> mounts_;
   std::vector<std::pair<int, const plan::Operation*>> mapped_;
   std::vector<int> keep_;
+  std::string uid_map_;
+  std::string gid_map_;
   seccomp::Compiled cookie_filters_;
   std::vector<child::Filter> filters_;
 };

@@ -67,6 +67,7 @@ Result<> for_user(Plan& plan, const spec::SandboxSpec& spec, const Inputs& input
   if (inputs.host.supplementary_groups != 0 && !range)
     plan.notes.emplace_back("an ordinary user cannot drop supplementary groups: the sandbox keeps the caller's " + std::to_string(inputs.host.supplementary_groups));
   if (!range) {
+    plan.ids.outside = IdMaps::Outside::kOwn;
     plan.ids.uids = {{spec.uid, inputs.host.uid, 1}};
     plan.ids.gids = {{spec.gid, inputs.host.gid, 1}};
     plan.ids.deny_setgroups = true;

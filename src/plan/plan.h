@@ -25,6 +25,7 @@ struct IdMapLine {
 struct IdMaps {
   enum class Outside : std::uint8_t {
     kFixed,       // the lines as they stand
+    kOwn,         // likewise, one line that maps the caller: the child writes it itself
     kPerProcess,  // one id: range_start + pid % range_count, so that no two live sandboxes share it
     kPerBlock,    // 65536 ids: a block of the range that no live sandbox holds
   };

@@ -66,7 +66,7 @@ TEST_CASE("all namespaces are new; host network is the only one that can be kept
 TEST_CASE("an ordinary user is mapped to itself alone, root to an id of the sandbox's own") {
   const auto user = compiled(with_command(), some_inputs(false));
   REQUIRE(user);
-  CHECK(user->ids.outside == IdMaps::Outside::kFixed);
+  CHECK(user->ids.outside == IdMaps::Outside::kOwn);
   CHECK(user->ids.uids[0].inside == 1000);
   CHECK(user->ids.uids[0].outside == 1001);
   CHECK(user->ids.deny_setgroups);

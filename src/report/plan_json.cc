@@ -80,7 +80,7 @@ Json ids_json(const plan::IdMaps& ids, bool groups) {
   Json lines = Json::array();
   for (const plan::IdMapLine& line : groups ? ids.gids : ids.uids) {
     Json one{{"inside", line.inside}, {"count", line.count}};
-    if (ids.outside == plan::IdMaps::Outside::kFixed) one["outside"] = line.outside;
+    if (ids.outside == plan::IdMaps::Outside::kFixed || ids.outside == plan::IdMaps::Outside::kOwn) one["outside"] = line.outside;
     if (ids.outside == plan::IdMaps::Outside::kPerProcess)
       one["outside"] = std::to_string(ids.range_start) + " + pid % " + std::to_string(ids.range_count);
     if (ids.outside == plan::IdMaps::Outside::kPerBlock)
@@ -144,7 +144,7 @@ std::string plan_to_json(const plan::Plan& plan) {
   json["namespaces"] = names_of(plan.clone_flags, kNamespaces);
   if (plan.new_time_namespace) json["namespaces"].push_back("time");
   json["ids"] = {{"uid", plan.uid}, {"gid", plan.gid}, {"uid_map", ids_json(plan.ids, false)}, {"gid_map", ids_json(plan.ids, true)},
-                 {"setgroups", plan.ids.deny_setgroups ? "deny" : "allow"}, {"written_by", plan.ids.with_helpers ? "newuidmap, newgidmap" : "supervisor"},
+                 {"setgroups", plan.ids.deny_setgroups ? "deny" : "allow"}, {"written_by", plan.ids.with_helpers ? "newuidmap, newgidmap" : plan.ids.outside == plan::IdMaps::Outside::kOwn ? "child" : "supervisor"},
                  {"drop_groups", plan.drop_groups}};
   json["operations"] = Json::array();
   for (const plan::Operation& op : plan.operations) json["operations"].push_back(operation_json(op));

@@ -96,7 +96,7 @@ class Validation {
   }
 
   void check_isolation() {
-    if (spec_.tty && !spec_.init) add("tty", "--tty needs init, so it cannot go with --no-init");
+    if (spec_.tty && !spec_.init) add("tty", "needs init, so it cannot go with --no-init");
     if (!spec_.allow_exec.empty() && spec_.landlock == Switch::kOff)
       add("allow-exec", "the programs are told apart by Landlock, so it cannot go with --landlock off");
     if (!spec_.allow_exec.empty() && spec_.seccomp != "strict")
