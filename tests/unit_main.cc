@@ -4,8 +4,19 @@
 
 #include <cstdio>
 #include <sstream>
+#include <string>
 
 namespace {
+
+// A diagnostic of many lines stays a comment on every one of them.
+std::string commented(const char* text) {
+  std::string lines;
+  for (; *text != '\0'; ++text) {
+    lines += *text;
+    if (*text == '\n') lines += "#   ";
+  }
+  return lines;
+}
 
 class TapReporter final : public doctest::IReporter {
  public:
@@ -23,7 +34,8 @@ class TapReporter final : public doctest::IReporter {
     std::fflush(stdout);  // what was reported stays reported when the next case brings the process down
   }
   void test_case_exception(const doctest::TestCaseException& exception) override {
-    std::printf("# %s:%u: threw %s\n", current_->m_file.c_str(), current_->m_line, exception.error_string.c_str());
+    std::printf("# %s:%u: threw %s\n", current_->m_file.c_str(), current_->m_line,
+                commented(exception.error_string.c_str()).c_str());
   }
   void subcase_start(const doctest::SubcaseSignature&) override {}
   void subcase_end() override {}
@@ -31,13 +43,13 @@ class TapReporter final : public doctest::IReporter {
     if (!data.m_failed) return;
     std::printf("# %s:%d: %s(%s)", data.m_file, data.m_line, doctest::assertString(data.m_at), data.m_expr);
     if (data.m_threw)
-      std::printf(" threw %s", data.m_exception.c_str());
+      std::printf(" threw %s", commented(data.m_exception.c_str()).c_str());
     else
-      std::printf(" is %s", data.m_decomp.c_str());
+      std::printf(" is %s", commented(data.m_decomp.c_str()).c_str());
     print_context();
   }
   void log_message(const doctest::MessageData& data) override {
-    std::printf("# %s:%d: %s", data.m_file, data.m_line, data.m_string.c_str());
+    std::printf("# %s:%d: %s", data.m_file, data.m_line, commented(data.m_string.c_str()).c_str());
     print_context();
   }
   void test_case_skipped(const doctest::TestCaseData& data) override {
@@ -52,7 +64,7 @@ class TapReporter final : public doctest::IReporter {
     for (int i = 0; i < get_num_active_contexts(); ++i) {
       std::ostringstream stream;
       scopes[i]->stringify(&stream);
-      std::printf("; %s", stream.str().c_str());
+      std::printf("; %s", commented(stream.str().c_str()).c_str());
     }
     std::printf("\n");
   }

@@ -3,6 +3,7 @@
 #include <csignal>
 #include <linux/prctl.h>
 #include <linux/sched.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "child/clone.h"
@@ -68,6 +69,13 @@ void map_own_ids(const ChildPlan& plan) {
   write_file(plan, "/proc/self/gid_map", plan.gid_map);
 }
 
+// A supervisor that died before the call sends no signal; its end of the socket is closed then.
+void die_with_parent(const ChildPlan& plan) {
+  must(plan, Step::kParentDeath, sys(__NR_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0));
+  char byte = 0;
+  if (sys(__NR_recvfrom, plan.control_fd, &byte, 1, 0x42 /* MSG_DONTWAIT | MSG_PEEK */, nullptr, nullptr) == 0) sys(__NR_exit_group, 1);
+}
+
 void become(const ChildPlan& plan) {
   if (plan.drop_groups) must(plan, Step::kIdentity, sys(__NR_setgroups, 0, nullptr));
   if (!plan.change_identity) return;
@@ -127,16 +135,15 @@ std::uint32_t find_command(const ChildPlan& plan) {
   fail(plan, Step::kCommandFound, best);
 }
 
-// What the command needs besides the plan. The pipe is made in here, so that no fork of the host can hold an end of it.
+// What the command needs besides the plan. The socket pair is made in here, so that no fork of the host can hold an end of it.
 struct CommandStart {
   const ChildPlan* plan;
-  int gate[2];  // end of file when init has taken over pid 1 and can no longer be looked into
+  int gate[2];  // the network namespace, then end of file when init has taken over pid 1 and can no longer be looked into
 };
 
 // Init has taken over pid 1 when its end of the gate is closed: from then on nothing in this pid namespace shares memory with
 // the supervisor but this process itself.
 void await_init(const int* gate) {
-  sys(__NR_close, gate[1]);
   char byte = 0;
   while (sys(__NR_read, gate[0], &byte, 1) == kEintr) {
   }
@@ -187,11 +194,13 @@ void enter_time_namespace(const ChildPlan& plan) {
 
 [[noreturn]] void run_command(const ChildPlan& plan, const int* gate) {
   if (gate != nullptr) must(plan, Step::kSession, sys(__NR_setsid));
+  if (gate != nullptr) sys(__NR_close, gate[1]);
   sys(__NR_umask, 0);
   const Root root = build_root(plan);
   mark(plan, Stage::kMounted);
   switch_root(plan, root);
   mark(plan, Stage::kPivoted);
+  if (plan.new_network_namespace) gate != nullptr ? join_network(plan, gate[0]) : make_network(plan);
   if (plan.terminal) open_terminal(plan);
   if (plan.new_time_namespace) enter_time_namespace(plan);
   sys(__NR_umask, plan.umask);
@@ -218,12 +227,16 @@ void command_main(void* argument) {
 }
 
 // Pid 2 is cloned before pid 1 becomes init, because only this image holds what the command needs: it builds the root and
-// executes the command, while pid 1 executes init on another processor. It shares the supervisor's memory until its own exec,
+// executes the command, while pid 1 makes the network and executes init on another processor. It shares the supervisor's memory until its own exec,
 // and waits for init's.
 [[noreturn]] void become_init(const ChildPlan& plan) {
   CommandStart start{&plan, {-1, -1}};
-  must(plan, Step::kStartCommand, sys(__NR_pipe2, start.gate, O_CLOEXEC));
+  must(plan, Step::kStartCommand, sys(__NR_socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, start.gate));
   must(plan, Step::kStartCommand, clawrun_clone(CLONE_VM | SIGCHLD, plan.command_stack_top, nullptr, command_main, &start));
+  if (plan.new_network_namespace) {
+    make_network(plan);
+    send_network(plan, start.gate[1]);
+  }
   drop_capabilities(plan, 0);
   must(plan, Step::kNoNewPrivs, sys(__NR_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
   // Moved out of the way first: any of the three may already have a number that another is to get.
@@ -258,7 +271,9 @@ void fail(const ChildPlan& plan, Step step, long error, std::uint32_t index) {
 void child_main(void* argument) {
   const ChildPlan& plan = *static_cast<const ChildPlan*>(argument);
   reset_signals();
-  if (plan.die_with_parent) must(plan, Step::kParentDeath, sys(__NR_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0));
+  // Or the end of the supervisor would never be seen: its end of the socket would still be open, here.
+  sys(__NR_close, plan.control_peer_fd);
+  if (plan.die_with_parent) die_with_parent(plan);
   mark(plan, Stage::kStarted);
   if (plan.uid_map != nullptr)
     map_own_ids(plan);
@@ -271,7 +286,7 @@ void child_main(void* argument) {
   must(plan, Step::kSession, sys(__NR_setsid));
   become(plan);
   // A change of uid takes the parent-death signal away: prctl(2)
-  if (plan.die_with_parent) must(plan, Step::kParentDeath, sys(__NR_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0));
+  if (plan.die_with_parent) die_with_parent(plan);
   // KEYCTL_JOIN_SESSION_KEYRING: keys of the caller's session stay outside.
   const long keyring = sys(__NR_keyctl, 1, nullptr);
   if (keyring < 0 && keyring != -38 /* ENOSYS: a kernel without keys */) fail(plan, Step::kKeyring, keyring);

@@ -1,8 +1,27 @@
+#include <sys/socket.h>
+
 #include "child/internal.h"
 
 namespace clawrun::child {
 
 namespace {
+
+constexpr long kEproto = -71;
+
+// iovec(3type) and the room for one descriptor: unix(7), cmsg(3).
+struct DescriptorMessage {
+  char byte = 'f';
+  iovec part{&byte, 1};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  msghdr header{};
+
+  DescriptorMessage() {
+    header.msg_iov = &part;
+    header.msg_iovlen = 1;
+    header.msg_control = control;
+    header.msg_controllen = sizeof control;
+  }
+};
 
 struct DirectoryEntry {
   std::uint64_t inode;
@@ -52,6 +71,28 @@ void close_listed(const ChildPlan& plan, const int* keep, std::size_t count) {
 }
 
 }  // namespace
+
+long send_descriptor(int socket, int fd) {
+  DescriptorMessage message;
+  auto* control = reinterpret_cast<cmsghdr*>(message.control);
+  control->cmsg_level = SOL_SOCKET;
+  control->cmsg_type = SCM_RIGHTS;
+  control->cmsg_len = CMSG_LEN(sizeof(int));
+  *reinterpret_cast<int*>(CMSG_DATA(control)) = fd;
+  return sys(__NR_sendmsg, socket, &message.header, MSG_NOSIGNAL);
+}
+
+long receive_descriptor(int socket) {
+  DescriptorMessage message;
+  long size = 0;
+  do {
+    size = sys(__NR_recvmsg, socket, &message.header, MSG_CMSG_CLOEXEC);
+  } while (size == kEintr);
+  if (size < 0) return size;
+  const auto* control = reinterpret_cast<const cmsghdr*>(message.control);
+  if (size != 1 || message.header.msg_controllen < sizeof(cmsghdr) || control->cmsg_type != SCM_RIGHTS) return kEproto;
+  return *reinterpret_cast<const int*>(CMSG_DATA(control));
+}
 
 void close_all_but(const ChildPlan& plan, const int* keep, std::size_t count) {
   if (!plan.has_close_range) return close_listed(plan, keep, count);

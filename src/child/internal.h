@@ -48,7 +48,15 @@ void drop_capabilities(const ChildPlan& plan, std::uint64_t keep);
 void enter_landlock(const ChildPlan& plan, const char* command);
 void load_filters(const ChildPlan& plan);
 
+// network.cc: pid 1 makes the namespace and sends it, pid 2 joins it. Never by way of /proc/1: the memory that both share with
+// the host process may not be dumpable.
+void make_network(const ChildPlan& plan);
+void send_network(const ChildPlan& plan, int socket);
+void join_network(const ChildPlan& plan, int socket);
+
 // descriptors.cc
+long send_descriptor(int socket, int fd);
+long receive_descriptor(int socket);  // -errno, or the descriptor, close-on-exec
 void close_all_but(const ChildPlan& plan, const int* keep, std::size_t count);
 
 // terminal.cc: a terminal of the sandbox's own devpts becomes stdio and the controlling terminal; the master goes to the

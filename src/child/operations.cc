@@ -1,6 +1,4 @@
 #include <linux/mount.h>
-#include <linux/netlink.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -49,7 +47,6 @@ class Builder {
       case Op::kMask: return mask(op);
       case Op::kSelfBind: return self_bind(op);
       case Op::kAttributes: return attributes(op);
-      case Op::kLoopback: return loopback(op);
       case Op::kHostname: return sys(__NR_sethostname, op.source, length_of(op.source));
     }
     return kEinval;
@@ -291,24 +288,6 @@ class Builder {
     const long result = set_attributes(target, op.attr_set, op.recursive);
     sys(__NR_close, target);
     return result;
-  }
-
-  // One request, one acknowledgement (netlink(7)): the message was written by libnl in the parent.
-  static long loopback(const Operation& op) {
-    const long fd = sys(__NR_socket, AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-    if (fd < 0) return fd;
-    sockaddr_nl kernel{};
-    kernel.nl_family = AF_NETLINK;
-    long result = sys(__NR_sendto, fd, op.data, op.size, 0, &kernel, sizeof kernel);
-    struct {
-      nlmsghdr header;
-      nlmsgerr error;
-      char quoted[256];
-    } answer{};
-    if (result >= 0) result = sys(__NR_recvfrom, fd, &answer, sizeof answer, 0, nullptr, nullptr);
-    sys(__NR_close, fd);
-    if (result < 0) return result;
-    return answer.header.nlmsg_type == NLMSG_ERROR ? answer.error.error : kEinval;
   }
 
   const ChildPlan& plan_;

@@ -21,7 +21,6 @@ enum class Op : std::uint8_t {
   kMask,          // hide target: an empty read-only directory, or the null device; a target that is not there is fine
   kSelfBind,      // target bound onto itself with attr_set; a target that is not there is fine
   kAttributes,    // mount_setattr(attr_set) on target
-  kLoopback,      // send `data`, a netlink request, and await its acknowledgement
   kHostname,      // sethostname(source)
 };
 
@@ -77,6 +76,8 @@ enum class Step : std::uint32_t {
   kStdio,
   kIdentity,
   kCloseFds,
+  kNetwork,
+  kLoopback,
   kOperation,  // index: which
   kPivotRoot,
   kDetachOldRoot,
@@ -112,6 +113,7 @@ struct ChildPlan {
   int report_fd = -1;
   int control_fd = -1;   // SOCK_SEQPACKET to the supervisor: one byte opens the gate (none is awaited with uid_map); a terminal is sent back on it
   int stdio[3] = {-1, -1, -1};  // what becomes 0, 1 and 2; -1: left as it is
+  int control_peer_fd = -1;  // the supervisor's end, which the child has a copy of until it closes it
   int init_fd = -1;  // the sealed memfd of init; -1: the command is pid 1 itself
   const int* keep_fds = nullptr;  // ascending: what must survive the first closing (the above, preserved, mounts)
   std::size_t keep_fd_count = 0;
@@ -132,6 +134,11 @@ struct ChildPlan {
 
   const Operation* operations = nullptr;
   std::size_t operation_count = 0;
+
+  // A network namespace is made after clone3, by pid 1 while pid 2 builds the root: it costs as much as all mounts together.
+  bool new_network_namespace = false;
+  const char* loopback_request = nullptr;  // netlink(7): brings up its loopback interface; answered with an acknowledgement
+  std::size_t loopback_request_size = 0;
 
   bool terminal = false;
   bool die_with_parent = false;  // PR_SET_PDEATHSIG: where no init watches the supervisor

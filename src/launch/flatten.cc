@@ -49,6 +49,11 @@ FlatPlan::FlatPlan(const plan::Plan& plan) {
   child.operation_count = operations.size();
   child.terminal = plan.streams[0] == plan::Stream::kTerminal;
   child.die_with_parent = !plan.init;
+  child.new_network_namespace = plan.new_network.has_value();
+  if (plan.new_network) {
+    child.loopback_request = plan.new_network->data();
+    child.loopback_request_size = plan.new_network->size();
+  }
   child.new_time_namespace = plan.new_time_namespace;
   child.rlimits = plan.rlimits.data();
   child.rlimit_count = plan.rlimits.size();

@@ -4,8 +4,10 @@
 #include <linux/sched.h>
 #include <spawn.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
@@ -85,7 +87,10 @@ Result<> run_helper(const char* helper, pid_t pid, const std::vector<plan::IdMap
 
 std::string map_path(pid_t pid, const char* name) { return "/proc/" + std::to_string(pid) + "/" + name; }
 
-void wait_for_end(void*) {
+// The supervisor ends it; the kernel does where the supervisor was killed first: prctl(2) PR_SET_PDEATHSIG.
+void wait_for_end(void* supervisor) {
+  child::sys(__NR_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+  if (child::sys(__NR_getppid) != *static_cast<const pid_t*>(supervisor)) child::sys(__NR_exit_group, 1);
   for (;;) child::sys(__NR_ppoll, nullptr, 0, nullptr, nullptr, 0);
 }
 
@@ -140,7 +145,8 @@ Result<UniqueFd> ownership_namespace(const plan::Ownership& ownership, const pla
   constexpr std::size_t kStackBytes = 16384;
   void* stack = ::mmap(nullptr, kStackBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
   if (stack == MAP_FAILED) return fail_errno("mapping a stack");
-  const long pid = clawrun_clone(CLONE_VM | CLONE_NEWUSER | SIGCHLD, static_cast<char*>(stack) + kStackBytes, nullptr, wait_for_end, nullptr);
+  pid_t self = ::getpid();
+  const long pid = clawrun_clone(CLONE_VM | CLONE_NEWUSER | SIGCHLD, static_cast<char*>(stack) + kStackBytes, nullptr, wait_for_end, &self);
   Result<UniqueFd> result = fail_errno("making a user namespace for an id-mapped mount", static_cast<int>(-pid));
   if (pid > 0) {
     const auto child = static_cast<pid_t>(pid);

@@ -130,6 +130,7 @@ class Launcher {
     TRY(prepare_streams());
     flat_.child.report_fd = report_.second.get();
     flat_.child.control_fd = control_.second.get();
+    flat_.child.control_peer_fd = control_.first.get();
     flat_.child.command_stack_top = stacks_.at(1);
     return {};
   }

@@ -30,7 +30,6 @@ std::string words_of(const plan::Operation& op) {
     case Op::kMask: return "hiding " + target;
     case Op::kSelfBind: return "protecting " + target;
     case Op::kAttributes: return "making " + target + " read-only";
-    case Op::kLoopback: return "bringing up the loopback interface";
     case Op::kHostname: return "setting the hostname";
   }
   return "building the root";
@@ -48,6 +47,8 @@ constexpr StepRow kSteps[] = {
     {Step::kStdio, "placing the standard streams"},
     {Step::kIdentity, "becoming the sandbox's user"},
     {Step::kCloseFds, "closing descriptors"},
+    {Step::kNetwork, "making the network namespace"},
+    {Step::kLoopback, "bringing up the loopback interface"},
     {Step::kPivotRoot, "changing to the new root"},
     {Step::kDetachOldRoot, "letting go of the host's root"},
     {Step::kKeyring, "joining a session keyring of its own"},
@@ -82,11 +83,11 @@ std::string hint_for(const plan::Plan& plan, const child::Report& report) {
   if (report.step == Step::kOperation && report.index < plan.operations.size()) {
     const plan::Operation& op = plan.operations[report.index];
     if (op.op == Op::kFilesystem && (error == EPERM || error == ENODEV || error == EINVAL)) return host::explain_mount_failure(op.source, error);
-    if (op.op == Op::kBind && error == ENOENT) return "the source, or the mount point in the sandbox, does not exist (a mount point below another bind is not made for you)";
+    if (op.op == Op::kBind && error == ENOENT) return "the source, or the mount point in the sandbox, does not exist (a mount point below another bind, or below a read-only directory of the host, is not made for you)";
     if (op.op == Op::kBind && error == ENOTDIR) return "one of source and mount point is a directory and the other is not";
     if (error == ELOOP) return "a symbolic link stands where the root must have a directory of its own";
     if (error == ENODEV && op.op == Op::kDevice) return "the host's " + op.source + " is not that device";
-    if (error == EROFS || error == ENOENT) return "the root filesystem lacks this mount point";
+    if (error == EROFS || error == ENOENT) return "this mount point does not exist, and is not made in a directory of the caller";
   }
   if (report.step == Step::kWorkdir && error == ENOENT) return "it does not exist in the sandbox";
   if (report.step == Step::kKeyring && error == EDQUOT) return "this user has no key left: raise the sysctl kernel.keys.maxkeys";

@@ -29,11 +29,7 @@ Result<> require_kernel(const host::HostFacts& facts) {
   return {};
 }
 
-std::uint64_t namespaces_of(const spec::SandboxSpec& spec) {
-  std::uint64_t flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
-  if (spec.network == spec::Network::kNone) flags |= CLONE_NEWNET;
-  return flags;
-}
+constexpr std::uint64_t kNamespaces = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
 
 void compile_seccomp(Plan& plan, const spec::SandboxSpec& spec, const Inputs& inputs) {
   plan.seccomp_name = spec.seccomp;
@@ -70,7 +66,8 @@ Result<Plan> compile(const spec::ValidSpec& valid, const Inputs& inputs) {
   const spec::SandboxSpec& spec = *valid;
   TRY(require_kernel(inputs.host));
   Plan plan;
-  plan.clone_flags = namespaces_of(spec);
+  plan.clone_flags = kNamespaces;
+  if (spec.network == spec::Network::kNone) plan.new_network = inputs.loopback_request;
   plan.new_time_namespace = spec.time_namespace;
   plan.init = spec.init;
   plan.preserve_fds = spec.preserve_fds;

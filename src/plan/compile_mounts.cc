@@ -57,7 +57,6 @@ class Mounts {
     workspace();
     user_mounts();
     if (!spec_.writable) add({.op = Op::kAttributes, .target = "", .attr_set = MOUNT_ATTR_RDONLY});
-    if (spec_.network == spec::Network::kNone) add({.op = Op::kLoopback, .data = inputs_.loopback_request});
     add({.op = Op::kHostname, .source = spec_.hostname});
   }
 

@@ -18,7 +18,7 @@ struct FlagRow {
   const char* name;
 };
 
-constexpr FlagRow kNamespaces[] = {{CLONE_NEWUSER, "user"}, {CLONE_NEWNS, "mount"}, {CLONE_NEWPID, "pid"},      {CLONE_NEWNET, "network"},
+constexpr FlagRow kNamespaces[] = {{CLONE_NEWUSER, "user"}, {CLONE_NEWNS, "mount"}, {CLONE_NEWPID, "pid"},
                                    {CLONE_NEWIPC, "ipc"},   {CLONE_NEWUTS, "uts"},  {CLONE_NEWCGROUP, "cgroup"}};
 constexpr FlagRow kMountAttributes[] = {{MOUNT_ATTR_RDONLY, "ro"}, {MOUNT_ATTR_NOSUID, "nosuid"}, {MOUNT_ATTR_NODEV, "nodev"}, {MOUNT_ATTR_NOEXEC, "noexec"}};
 constexpr FlagRow kFsRights[] = {{1U << 0U, "execute"},    {1U << 1U, "write_file"}, {1U << 2U, "read_file"},   {1U << 3U, "read_dir"},
@@ -43,7 +43,7 @@ struct OpRow {
 
 constexpr OpRow kOps[] = {{Op::kFilesystem, "filesystem"}, {Op::kBind, "bind"},   {Op::kEnter, "enter"},     {Op::kDevice, "device"},
                           {Op::kDirectory, "directory"},   {Op::kFile, "file"},   {Op::kSymlink, "symlink"}, {Op::kMask, "mask"},
-                          {Op::kSelfBind, "self_bind"},    {Op::kAttributes, "attributes"}, {Op::kLoopback, "loopback"}, {Op::kHostname, "hostname"}};
+                          {Op::kSelfBind, "self_bind"},    {Op::kAttributes, "attributes"}, {Op::kHostname, "hostname"}};
 
 std::string octal(std::uint32_t mode) {
   std::string text;
@@ -56,7 +56,7 @@ Json operation_json(const plan::Operation& op) {
   for (const OpRow& row : kOps)
     if (row.op == op.op) json["op"] = row.name;
   if (!op.source.empty()) json["source"] = op.source;
-  if (op.op != Op::kHostname && op.op != Op::kLoopback) json["target"] = "/" + op.target;
+  if (op.op != Op::kHostname) json["target"] = "/" + op.target;
   if (!op.options.empty()) {
     json["options"] = Json::object();
     for (const auto& [key, value] : op.options) json["options"][key] = value;
@@ -64,11 +64,7 @@ Json operation_json(const plan::Operation& op) {
   if (op.attr_set != 0) json["attributes"] = names_of(op.attr_set, kMountAttributes);
   if (op.op == Op::kDevice) json["device"] = std::to_string(op.mode >> 8U) + ":" + std::to_string(op.mode & 255U);
   if (op.op == Op::kDirectory || op.op == Op::kFile) json["mode"] = octal(op.mode);
-  if (op.op == Op::kLoopback) {
-    json["netlink_bytes"] = op.data ? op.data->size() : 0;
-  } else if (op.data) {
-    json["data"] = *op.data;
-  }
+  if (op.data) json["data"] = *op.data;
   if (op.recursive) json["recursive"] = true;
   if (op.no_follow) json["no_follow"] = true;
   if (op.by_parent) json["opened_by"] = "supervisor";
@@ -142,6 +138,7 @@ std::string plan_to_json(const plan::Plan& plan) {
   json["rootfs"] = plan.rootfs;
   json["profiles"] = plan.profiles;
   json["namespaces"] = names_of(plan.clone_flags, kNamespaces);
+  if (plan.new_network) json["namespaces"].push_back("network");
   if (plan.new_time_namespace) json["namespaces"].push_back("time");
   json["ids"] = {{"uid", plan.uid}, {"gid", plan.gid}, {"uid_map", ids_json(plan.ids, false)}, {"gid_map", ids_json(plan.ids, true)},
                  {"setgroups", plan.ids.deny_setgroups ? "deny" : "allow"}, {"written_by", plan.ids.with_helpers ? "newuidmap, newgidmap" : plan.ids.outside == plan::IdMaps::Outside::kOwn ? "child" : "supervisor"},
