@@ -422,7 +422,8 @@ fetch_cached() {
   case $1 in
     file://*) fetch "$1" "$2"; return ;;
   esac
-  [ -d "$store/.cache" ] || mkdir -m 700 -- "$store/.cache" || die "cannot make $store/.cache: $(space_left)"
+  # Another run may make it in the same moment.
+  [ -d "$store/.cache" ] || mkdir -m 700 -- "$store/.cache" 2>/dev/null || [ -d "$store/.cache" ] || die "cannot make $store/.cache: $(space_left)"
   _part=$store/.cache/$(printf '%s' "$1" | sha256sum | cut -c 1-16)-${1##*/}.part
   # Two runs that want the same file take turns. The first one takes the finished file away, so the second one has to
   # look again whether the file it has locked is still the one of that name.

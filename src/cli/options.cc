@@ -40,6 +40,7 @@ Failure unknown_option(std::string_view word) {
 
 std::vector<option> getopt_table(const std::vector<OptionRow>& rows) {
   std::vector<option> table;
+  // NOLINTNEXTLINE(bugprone-suspicious-stringview-data-usage): the names are string literals
   for (const OptionRow& row : rows) table.push_back({row.name.data(), row.metavar.empty() ? no_argument : required_argument, nullptr, 0});
   table.push_back({nullptr, 0, nullptr, 0});
   return table;

@@ -177,7 +177,7 @@ Result<> write_program(const Compiled& compiled, const std::string& path) {
 
 Result<int> compile(std::span<char* const> args) {
   const Parsed parsed =
-      TRY(parse_words(args, {.usage = "compile FILE [--output FILE]", .min_words = 1, .max_words = 1, .output = true}));
+      TRY(parse_words(args, {.usage = "compile NAME|FILE [--output FILE]", .min_words = 1, .max_words = 1, .output = true}));
   const Loaded loaded = TRY(load_json(parsed.words[0]));
   auto compiled = seccomp::compile_profile(loaded.profile, parsed.words[0], seccomp::native_target());
   if (!compiled) return while_doing("seccomp profile " + quoted(parsed.words[0]), std::move(compiled).error());
@@ -192,7 +192,7 @@ Result<std::uint64_t> parse_argument(std::string_view word) {
     auto decimal = parse_unsigned(word);
     if (!decimal)
       return usage_error("argument: " + decimal.error().message,
-                         {.usage = "test PROFILE SYSCALL [ARG...]", .min_words = 2, .max_words = 8});
+                         {.usage = "test NAME|FILE SYSCALL [ARG...]", .min_words = 2, .max_words = 8});
     return *decimal;
   }
   std::uint64_t value = 0;
@@ -222,8 +222,8 @@ Result<int> find_syscall(std::string_view word) {
   return fail(ErrorKind::kUsage, "unknown syscall " + quoted(word) + did_you_mean(word, candidates));
 }
 
-Result<int> test(std::span<char* const> args) {
-  const Parsed parsed = TRY(parse_words(args, {.usage = "test PROFILE SYSCALL [ARG...]", .min_words = 2, .max_words = 8}));
+Result<int> decide(std::span<char* const> args) {
+  const Parsed parsed = TRY(parse_words(args, {.usage = "test NAME|FILE SYSCALL [ARG...]", .min_words = 2, .max_words = 8}));
   seccomp_data data{};
   data.nr = TRY(find_syscall(parsed.words[1]));
   data.arch = seccomp::audit_arch(seccomp::kNativeArch);
@@ -233,6 +233,13 @@ Result<int> test(std::span<char* const> args) {
   TRY(write_out(seccomp::describe_action(answer) + "\n"));
   const std::uint32_t action = answer & SECCOMP_RET_ACTION_FULL;
   return action == SECCOMP_RET_ALLOW || action == SECCOMP_RET_LOG ? kAllowed : kRefused;
+}
+
+// 1 says that a call is refused; a failure of `test` itself must not look like that.
+Result<int> test(std::span<char* const> args) {
+  auto decided = decide(args);
+  if (!decided) decided.error().kind = ErrorKind::kUsage;
+  return decided;
 }
 
 struct Verb {
@@ -246,7 +253,7 @@ constexpr Verb kVerbs[] = {{"list", list}, {"show", show}, {"compile", compile},
 
 Result<int> seccomp_verb(std::span<char* const> args) {
   constexpr std::string_view kUsage =
-      "list, show NAME|FILE [--table], compile FILE [--output FILE], or test PROFILE SYSCALL [ARG...]";
+      "list, show NAME|FILE [--table], compile NAME|FILE [--output FILE], or test NAME|FILE SYSCALL [ARG...]";
   if (args.empty()) return fail(ErrorKind::kUsage, "needs one of: " + std::string(kUsage));
   const std::string_view word = args[0];
   if (word == "--help" || word == "-h") {

@@ -1,6 +1,7 @@
 #include "spec/profile.h"
 
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "base/text.h"
 #include "spec/settings.h"
@@ -21,9 +22,34 @@ Result<std::string> as_words(const Json& value) {
   if (value.is_string()) return value.get<std::string>();
   if (value.is_boolean()) return std::string(value.get<bool>() ? "on" : "off");
   if (value.is_number_unsigned()) return std::to_string(value.get<std::uint64_t>());
-  return fail(ErrorKind::kInvalid, std::string("a ") + value.type_name() + " is not allowed: write a string" +
-                                       (value.is_number() ? " or a whole number that is not negative" : ""));
+  if (value.is_number()) return fail(ErrorKind::kInvalid, value.dump() + " is not allowed: write a whole number that is not negative, or a string");
+  return fail(ErrorKind::kInvalid, std::string("a ") + value.type_name() + " is not allowed: write a string");
 }
+
+// A key of a stranger's file in a message: as it is where it is plain, else quoted.
+std::string printed(const std::string& key) {
+  const std::string safe = clawrun::quoted(key);
+  return safe.size() == key.size() + 2 ? key : safe;
+}
+
+// A key written twice in one object is a mistake that nlohmann would settle silently.
+class RepeatedKey {
+ public:
+  bool watch(Json::parse_event_t event, const Json& parsed) {
+    if (event == Json::parse_event_t::object_start) open_.emplace_back();
+    if (event == Json::parse_event_t::object_end && !open_.empty()) open_.pop_back();
+    if (event == Json::parse_event_t::key && !open_.empty()) {
+      auto name = parsed.get<std::string>();
+      if (!open_.back().insert(name).second) key_ = std::move(name);
+    }
+    return true;
+  }
+  [[nodiscard]] const std::string& key() const { return key_; }
+
+ private:
+  std::vector<std::set<std::string>> open_;
+  std::string key_;
+};
 
 Result<> apply_one(SandboxSpec& spec, const Setting& setting, const Json& value) {
   if (setting.kind == ValueKind::kFlag && !value.is_boolean()) return fail(ErrorKind::kInvalid, "write true or false");
@@ -37,9 +63,9 @@ Result<> apply_one(SandboxSpec& spec, const Setting& setting, const Json& value)
 Result<> apply_list(SandboxSpec& spec, const Setting& setting, const Json& value, const std::string& where) {
   if (value.is_object() && setting.name == "env") {
     for (const auto& [name, text] : value.items()) {
-      if (!text.is_string()) return fail(ErrorKind::kInvalid, where + "." + name + ": write a string");
+      if (!text.is_string()) return fail(ErrorKind::kInvalid, where + "." + printed(name) + ": write a string");
       if (auto applied = apply_setting(spec, setting.name, name + "=" + text.get<std::string>()); !applied)
-        return while_doing(where + "." + name, applied.error());
+        return while_doing(where + "." + printed(name), applied.error());
     }
     return {};
   }
@@ -68,26 +94,16 @@ Result<> apply_profile(SandboxSpec& spec, std::string_view text, std::string_vie
   const std::string file(source);
   if (text.size() > kMaxProfileBytes) return fail(ErrorKind::kInvalid, file + ": larger than 1m, which no profile is");
   try {
-    // A key written twice is a mistake that nlohmann would settle silently.
-    std::vector<std::vector<std::string>> open;
-    std::string repeated;
-    const Json::parser_callback_t watch = [&](int, Json::parse_event_t event, Json& parsed) {
-      if (event == Json::parse_event_t::object_start) open.emplace_back();
-      if (event == Json::parse_event_t::object_end && !open.empty()) open.pop_back();
-      if (event == Json::parse_event_t::key && !open.empty()) {
-        const auto key = parsed.get<std::string>();
-        for (const std::string& seen : open.back())
-          if (seen == key) repeated = key;
-        open.back().push_back(key);
-      }
-      return true;
-    };
-    const Json profile = Json::parse(text, watch);
-    if (!repeated.empty()) return fail(ErrorKind::kInvalid, file + ": the key " + clawrun::quoted(repeated) + " stands twice");
+    RepeatedKey repeated;
+    const Json profile = Json::parse(text, [&](int, Json::parse_event_t event, Json& parsed) { return repeated.watch(event, parsed); });
+    if (!repeated.key().empty()) return fail(ErrorKind::kInvalid, file + ": the key " + clawrun::quoted(repeated.key()) + " stands twice");
     if (!profile.is_object()) return fail(ErrorKind::kInvalid, file + ": a profile is a JSON object of settings");
-    for (const auto& [key, value] : profile.items()) TRY(apply_key(spec, key, value, file + ": " + key));
-  } catch (const Json::exception& error) {
-    return fail(ErrorKind::kInvalid, file + ": not JSON: " + error.what());
+    for (const auto& [key, value] : profile.items()) TRY(apply_key(spec, key, value, file + ": " + printed(key)));
+  } catch (const Json::parse_error& error) {
+    // Not its own text, which quotes the input as it is.
+    return fail(ErrorKind::kInvalid, file + ": not JSON, from byte " + std::to_string(error.byte) + " on");
+  } catch (const Json::exception&) {
+    return fail(ErrorKind::kInvalid, file + ": not JSON: a string is not UTF-8");
   }
   return {};
 }

@@ -92,10 +92,10 @@ need_root() {
 
 @test "unknown words name the nearest known one" {
   run "$BIN" doctor --jsno
-  [ "$status" -eq 125 ]
+  [ "$status" -eq 2 ]
   [[ $output == *'"--jsno"'*'did you mean "--json"?'* ]]
   run "$BIN" doctor extra
-  [ "$status" -eq 125 ]
+  [ "$status" -eq 2 ]
   run "$BIN" doctor --help
   [ "$status" -eq 0 ]
   [[ $output == "Usage: clawrun doctor"* ]]

@@ -348,6 +348,7 @@ part_has_begun() {
   alpine --quiet >"$PLACE/two" 2>&1 || b=$?
   wait "$first" || a=$?
   [ $((a + b)) = 1 ]
+  cat "$PLACE/one" "$PLACE/two"
   cat "$PLACE/one" "$PLACE/two" | grep -q 'is there already'
   [ "$(store_names)" = ".cache alpine alpine.meta" ]
 }

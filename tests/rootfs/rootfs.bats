@@ -332,18 +332,18 @@ assert [r["name"] for r in roots] == ["busybox", "default", "second"], roots
 assert roots[0]["script"] == "busybox" and roots[0]["size_bytes"] > 0 and roots[1]["link"] == "busybox", roots'
   [ "$("$CLAWRUN" rootfs path default)" = "$STORE/busybox" ]
   run "$CLAWRUN" rootfs path busibox
-  [ "$status" = 125 ]
+  [ "$status" = 1 ]
   says 'did you mean "busybox"?'
   run "$CLAWRUN" rootfs lsit
-  [ "$status" = 125 ]
+  [ "$status" = 2 ]
   says 'did you mean "list"?'
   run "$CLAWRUN" rootfs rm default second
   [ "$status" = 0 ]
   [ "$(store_names)" = "busybox busybox.meta" ]
   run "$CLAWRUN" rootfs rm second
-  [ "$status" = 125 ]
+  [ "$status" = 1 ]
   run "$CLAWRUN" rootfs rm ../store
-  [ "$status" = 125 ]
+  [ "$status" = 1 ]
 }
 
 @test "clawrun rootfs as a user: own roots yes, those of root no" {
@@ -354,7 +354,7 @@ assert roots[0]["script"] == "busybox" and roots[0]["size_bytes"] > 0 and roots[
   run as_user CLAWRUN_ROOTFS_STORE="$STORE" "$PLACE/clawrun" rootfs path busybox
   [ "$output" = "$STORE/busybox" ]
   run as_user CLAWRUN_ROOTFS_STORE="$STORE" "$PLACE/clawrun" rootfs rm busybox
-  [ "$status" = 125 ]
+  [ "$status" = 1 ]
   is_whole_root "$STORE/busybox"
   run as_user "$SCRIPTS/busybox" --name own
   [ "$status" = 0 ]
@@ -372,7 +372,7 @@ assert roots[0]["script"] == "busybox" and roots[0]["size_bytes"] > 0 and roots[
   # shellcheck disable=SC2016
   run unshare --mount sh -c 'mount --bind "$1" "$2" && exec "$3" rootfs rm busybox' \
     sh "$PLACE/kept-by-mount" "$STORE/busybox/tmp" "$CLAWRUN"
-  [ "$status" = 125 ]
+  [ "$status" = 1 ]
   says "is a mount point"
   [ -f "$PLACE/kept-by-mount/file" ]
 }

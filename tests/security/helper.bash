@@ -1,0 +1,103 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2154  # bats sets $output and $status
+# What the hostile tests share. $PLACE: the suite's directory; $CALLERS: who can start clawrun here, `root user` or `user`.
+
+# as WHO COMMAND…
+as() {
+  local caller=$1
+  shift
+  if [ "$caller" = user ] && [ "$(id -u)" -eq 0 ]; then
+    setpriv --reuid="$WHO" --regid="$WHO" --clear-groups --inh-caps=-all --reset-env "$@"
+  else
+    env -u XDG_RUNTIME_DIR "$@"
+  fi
+}
+
+# The clawrun that $who starts; the static program of the attacks is at /hostile.
+clawrun_exec() { as "$who" "$PLACE/bin/clawrun" exec --rootfs host --bind "$PLACE/bin/hostile:/hostile:ro" "$@"; }
+
+# hostile [OPTION…] -- VERB [WORD…]: the attack, from inside; never for longer than the test can wait.
+hostile() {
+  local options=()
+  while [ "$1" != -- ]; do
+    options+=("$1")
+    shift
+  done
+  shift
+  clawrun_exec --timeout 60s "${options[@]}" -- /hostile "$@"
+}
+
+# for_each FUNCTION [WORD…]: as root and as an ordinary user; a failure says whose.
+for_each() {
+  local who status=0
+  for who in $CALLERS; do
+    echo "# as $who"
+    # A subshell of its own keeps errexit, which a function in a condition would lose.
+    (set -e; "$@") || status=$?
+    [ "$status" -eq 0 ] || { echo "failed as $who"; return 1; }
+  done
+}
+
+need_root() { [ "$(id -u)" -eq 0 ] || skip 'only root can do this'; }
+
+fail() {
+  printf '%s\n' "$*" >&2
+  return 1
+}
+
+same() { [ "$1" = "$2" ] || fail "expected: $2
+is:       $1"; }
+
+# has TEXT PART, lacks TEXT PART
+has() { case $1 in *"$2"*) ;; *) fail "expected \"$2\" in: $1" ;; esac; }
+lacks() { case $1 in *"$2"*) fail "unexpected \"$2\" in: $1" ;; esac; }
+
+# refused CODE WORD COMMAND…: it ends with this status, and one line on stderr that has the word.
+refused() {
+  local code=$1 part=$2 got=0 text
+  shift 2
+  text=$("$@" 2>&1 >/dev/null) || got=$?
+  [ "$got" -eq "$code" ] || fail "status $got in place of $code from: $* ($text)"
+  [ "$(printf '%s\n' "$text" | wc -l)" -eq 1 ] || fail "not one line: $text"
+  has "$text" "$part"
+}
+
+# answers NAME=WORD…: each attempt of `hostile attempts` ended with this word.
+answers() {
+  local text=$1 pair
+  shift
+  for pair; do
+    printf '%s\n' "$text" | grep -qx "${pair%%=*} ${pair#*=}" ||
+      fail "expected ${pair%%=*} ${pair#*=}, got: $(printf '%s\n' "$text" | grep "^${pair%%=*} ")"
+  done
+}
+
+# nobody_with TEXT: no process of this machine has it in its command line.
+nobody_with() {
+  local tries=100
+  while pgrep -f -- "$1" >/dev/null; do
+    [ $((tries -= 1)) -gt 0 ] || fail "still alive: $(pgrep -af -- "$1")"
+    sleep 0.02
+  done
+}
+
+# wait_for COMMAND…: until it succeeds.
+wait_for() {
+  local tries=250
+  until "$@" >/dev/null 2>&1; do
+    [ $((tries -= 1)) -gt 0 ] || fail "waited five seconds in vain for: $*"
+    sleep 0.02
+  done
+}
+
+# A root that every sandbox can start in, at $1: busybox, static.
+make_rootfs() {
+  mkdir -p "$1"/{bin,proc,dev,tmp,workspace,etc}
+  cp /bin/busybox "$1/bin/busybox"
+  ln -s busybox "$1/bin/sh"
+  ln -s busybox "$1/bin/ls"
+  chmod 755 "$1"
+}
+
+# A canary: a directory of the host that nothing may be written into. listing DIR: what it looks like.
+listing() { find "$1" -printf '%p %y %m %u %s %T@ %l\n' | LC_ALL=C sort; }
