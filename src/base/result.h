@@ -53,11 +53,11 @@ T take(std::expected<T, Error>&& result) {
 // The value of a Result, or return its error from the enclosing function. Stands only at the start of a statement, after
 // `x =`, or after `return`: g++ 12 leaks the members already built when it returns from inside a braced aggregate
 // (tests/house checks the position).
-#define TRY(expression)                                                        \
-  __extension__({                                                              \
-    auto try_result = (expression);                                            \
-    if (!try_result) return std::unexpected(std::move(try_result).error());    \
-    ::clawrun::internal::take(std::move(try_result));                          \
+#define TRY(expression)                                                     \
+  __extension__({                                                           \
+    auto try_result = (expression);                                         \
+    if (!try_result) return std::unexpected(std::move(try_result).error()); \
+    ::clawrun::internal::take(std::move(try_result));                       \
   })
 
 }  // namespace clawrun

@@ -7,8 +7,12 @@ namespace clawrun {
 
 namespace {
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+char lower(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
 
 std::string lowered(std::string_view text) {
   std::string out(text);
@@ -67,7 +71,8 @@ Result<std::uint64_t> parse_size(std::string_view text) {
   if (suffix.size() > 1 && suffix.ends_with("b")) suffix.resize(suffix.size() - 1);
   const Unit* unit = find_unit(kSizeUnits, suffix);
   if (end == 0 || unit == nullptr)
-    return fail(ErrorKind::kInvalid, quoted(text) + " is not a size: write a whole number of bytes with k, m, g or t, such as 64m");
+    return fail(ErrorKind::kInvalid,
+                quoted(text) + " is not a size: write a whole number of bytes with k, m, g or t, such as 64m");
   const auto number = parse_unsigned(text.substr(0, end), std::numeric_limits<std::int64_t>::max() / unit->factor);
   if (!number) return fail(ErrorKind::kInvalid, quoted(text) + " is too large for a size");
   return *number * unit->factor;

@@ -59,7 +59,9 @@ Result<> refuse_null(const void* pointer, const char* what) {
 
 extern "C" {
 
-const char* clawrun_version(void) { return CLAWRUN_VERSION; }
+const char* clawrun_version(void) {
+  return CLAWRUN_VERSION;
+}
 
 clawrun_spec* clawrun_spec_new(void) {
   try {
@@ -69,7 +71,9 @@ clawrun_spec* clawrun_spec_new(void) {
   }
 }
 
-void clawrun_spec_free(clawrun_spec* spec) { delete spec; }
+void clawrun_spec_free(clawrun_spec* spec) {
+  delete spec;
+}
 
 int clawrun_spec_set(clawrun_spec* spec, const char* name, const char* value, clawrun_error** error) {
   return guarded(error, [&]() -> Result<> {
@@ -116,7 +120,9 @@ char* clawrun_spec_plan(const clawrun_spec* spec, clawrun_error** error) {
   return text;  // with *error NULL when only the copy failed: clawrun.h calls that want of memory
 }
 
-void clawrun_string_free(char* text) { std::free(text); }
+void clawrun_string_free(char* text) {
+  std::free(text);
+}
 
 int clawrun_run(const clawrun_spec* spec, clawrun_outcome** outcome, clawrun_error** error) {
   return guarded(error, [&]() -> Result<> {
@@ -130,17 +136,35 @@ int clawrun_run(const clawrun_spec* spec, clawrun_outcome** outcome, clawrun_err
   });
 }
 
-int clawrun_outcome_status(const clawrun_outcome* outcome) { return static_cast<int>(outcome->outcome.status); }
-int clawrun_outcome_exit_code(const clawrun_outcome* outcome) { return clawrun::report::exit_code(outcome->outcome); }
-int clawrun_outcome_signal(const clawrun_outcome* outcome) { return outcome->outcome.signal; }
-uint64_t clawrun_outcome_wall_us(const clawrun_outcome* outcome) { return outcome->outcome.wall_us; }
-const char* clawrun_outcome_json(const clawrun_outcome* outcome) { return outcome->json.c_str(); }
-void clawrun_outcome_free(clawrun_outcome* outcome) { delete outcome; }
+int clawrun_outcome_status(const clawrun_outcome* outcome) {
+  return static_cast<int>(outcome->outcome.status);
+}
+int clawrun_outcome_exit_code(const clawrun_outcome* outcome) {
+  return clawrun::report::exit_code(outcome->outcome);
+}
+int clawrun_outcome_signal(const clawrun_outcome* outcome) {
+  return outcome->outcome.signal;
+}
+uint64_t clawrun_outcome_wall_us(const clawrun_outcome* outcome) {
+  return outcome->outcome.wall_us;
+}
+const char* clawrun_outcome_json(const clawrun_outcome* outcome) {
+  return outcome->json.c_str();
+}
+void clawrun_outcome_free(clawrun_outcome* outcome) {
+  delete outcome;
+}
 
-const char* clawrun_error_message(const clawrun_error* error) { return error == nullptr ? "out of memory" : error->error.message.c_str(); }
+const char* clawrun_error_message(const clawrun_error* error) {
+  return error == nullptr ? "out of memory" : error->error.message.c_str();
+}
 int clawrun_error_exit_code(const clawrun_error* error) {
   return error == nullptr ? clawrun::tables::kExitSetup : clawrun::tables::exec_exit_code(error->error.kind);
 }
-int clawrun_error_errno(const clawrun_error* error) { return error == nullptr ? ENOMEM : error->error.errno_value; }
-void clawrun_error_free(clawrun_error* error) { delete error; }
+int clawrun_error_errno(const clawrun_error* error) {
+  return error == nullptr ? ENOMEM : error->error.errno_value;
+}
+void clawrun_error_free(clawrun_error* error) {
+  delete error;
+}
 }

@@ -1,10 +1,10 @@
 // The order of things between clone3 and exec. Each step's place has a reason; moving one is a security decision.
 
-#include <csignal>
 #include <linux/prctl.h>
 #include <linux/sched.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <csignal>
 
 #include "child/clone.h"
 #include "child/internal.h"
@@ -73,7 +73,8 @@ void map_own_ids(const ChildPlan& plan) {
 void die_with_parent(const ChildPlan& plan) {
   must(plan, Step::kParentDeath, sys(__NR_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0));
   char byte = 0;
-  if (sys(__NR_recvfrom, plan.control_fd, &byte, 1, 0x42 /* MSG_DONTWAIT | MSG_PEEK */, nullptr, nullptr) == 0) sys(__NR_exit_group, 1);
+  if (sys(__NR_recvfrom, plan.control_fd, &byte, 1, 0x42 /* MSG_DONTWAIT | MSG_PEEK */, nullptr, nullptr) == 0)
+    sys(__NR_exit_group, 1);
 }
 
 void become(const ChildPlan& plan) {
@@ -176,7 +177,8 @@ void enter_time_namespace(const ChildPlan& plan) {
   sys(__NR_clock_gettime, 7 /* CLOCK_BOOTTIME */, &boot);
   char digits[20];
   std::size_t begin = sizeof digits;
-  for (std::int64_t rest = boot.seconds; rest > 0 || begin == sizeof digits; rest /= 10) digits[--begin] = static_cast<char>('0' + rest % 10);
+  for (std::int64_t rest = boot.seconds; rest > 0 || begin == sizeof digits; rest /= 10)
+    digits[--begin] = static_cast<char>('0' + rest % 10);
   char text[96];
   std::size_t size = 0;
   const auto append = [&](const char* from, std::size_t count) {
@@ -217,7 +219,8 @@ void enter_time_namespace(const ChildPlan& plan) {
   mark(plan, Stage::kConfined);
   send(plan, {Step::kReady, 0, command});
   load_filters(plan);
-  const long error = sys(__NR_execve, plan.candidates[command], plan.argv, plan.envp, 0L, 0L, static_cast<long>(plan.start_cookie));
+  const long error =
+      sys(__NR_execve, plan.candidates[command], plan.argv, plan.envp, 0L, 0L, static_cast<long>(plan.start_cookie));
   fail(plan, Step::kExec, error, command);
 }
 
@@ -227,8 +230,8 @@ void command_main(void* argument) {
 }
 
 // Pid 2 is cloned before pid 1 becomes init, because only this image holds what the command needs: it builds the root and
-// executes the command, while pid 1 makes the network and executes init on another processor. It shares the supervisor's memory until its own exec,
-// and waits for init's.
+// executes the command, while pid 1 makes the network and executes init on another processor. It shares the supervisor's memory
+// until its own exec, and waits for init's.
 [[noreturn]] void become_init(const ChildPlan& plan) {
   CommandStart start{&plan, {-1, -1}};
   must(plan, Step::kStartCommand, sys(__NR_socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, start.gate));

@@ -1,8 +1,8 @@
 // Starting a process on a stack of its own: clone3(2), and clone(2) where clone3 is refused.
 #pragma once
 
-#include <cstddef>
 #include <linux/sched.h>
+#include <cstddef>
 
 extern "C" {
 

@@ -1,8 +1,8 @@
 #include <linux/capability.h>
+#include <linux/filter.h>
 #include <linux/landlock.h>
 #include <linux/prctl.h>
 #include <linux/seccomp.h>
-#include <linux/filter.h>
 
 #include "child/internal.h"
 
@@ -38,7 +38,8 @@ void drop_capabilities(const ChildPlan& plan, std::uint64_t keep) {
   }
   must(plan, Step::kCapabilities, sys(__NR_capset, &header, data));
   for (std::uint32_t cap = 0; cap <= plan.last_capability; ++cap)
-    if ((keep >> cap & 1U) != 0) must(plan, Step::kCapabilities, sys(__NR_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0), cap);
+    if ((keep >> cap & 1U) != 0)
+      must(plan, Step::kCapabilities, sys(__NR_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0), cap);
 }
 
 namespace {
@@ -81,8 +82,10 @@ void enter_landlock(const ChildPlan& plan, const char* command) {
   // The layout of landlock_ruleset_attr, which headers of Debian 12 know only in part.
   const std::uint64_t attr[3] = {plan.landlock.handled_fs, plan.landlock.handled_net, plan.landlock.scoped};
   const long ruleset = must(plan, Step::kLandlock, sys(__NR_landlock_create_ruleset, attr, plan.landlock.attr_size, 0));
-  for (std::uint32_t i = 0; i < plan.landlock.rule_count; ++i) add_rule(plan, static_cast<int>(ruleset), plan.landlock.rules[i], i);
-  if (plan.landlock.command_access != 0) add_rule(plan, static_cast<int>(ruleset), {command, -1, plan.landlock.command_access}, kNoIndex);
+  for (std::uint32_t i = 0; i < plan.landlock.rule_count; ++i)
+    add_rule(plan, static_cast<int>(ruleset), plan.landlock.rules[i], i);
+  if (plan.landlock.command_access != 0)
+    add_rule(plan, static_cast<int>(ruleset), {command, -1, plan.landlock.command_access}, kNoIndex);
   must(plan, Step::kLandlock, sys(__NR_landlock_restrict_self, ruleset, 0));
   sys(__NR_close, ruleset);
 }

@@ -49,7 +49,8 @@ bool contains(const int* keep, std::size_t count, int fd) {
 // Without close_range(2) (before Linux 5.9): what /proc/self/fd lists. Read again until a pass closes nothing, since
 // closing while reading may skip an entry.
 void close_listed(const ChildPlan& plan, const int* keep, std::size_t count) {
-  const long directory = must(plan, Step::kCloseFds, sys(__NR_openat, AT_FDCWD, "/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const long directory =
+      must(plan, Step::kCloseFds, sys(__NR_openat, AT_FDCWD, "/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   for (bool again = true; again;) {
     again = false;
     must(plan, Step::kCloseFds, sys(__NR_lseek, directory, 0, 0));

@@ -13,8 +13,8 @@ constexpr long kEinval = -22;
 constexpr long kEnametoolong = -36;
 constexpr long kEnodev = -19;
 constexpr long kEloop = -40;
-constexpr unsigned kRecursive = 0x8000;      // AT_RECURSIVE
-constexpr std::uint32_t kNullDevice = 0x103; // makedev(1, 3)
+constexpr unsigned kRecursive = 0x8000;       // AT_RECURSIVE
+constexpr std::uint32_t kNullDevice = 0x103;  // makedev(1, 3)
 
 // linux/mount.h of Debian 12 has these; older headers of other distributions may not.
 constexpr unsigned kOpenTreeClone = 1;
@@ -37,17 +37,28 @@ class Builder {
  private:
   long take(const Operation& op) {
     switch (op.op) {
-      case Op::kFilesystem: return filesystem(op);
-      case Op::kBind: return bind(op);
-      case Op::kEnter: return enter(op);
-      case Op::kDevice: return device(op);
-      case Op::kDirectory: return directory(op);
-      case Op::kFile: return file(op);
-      case Op::kSymlink: return symlink(op);
-      case Op::kMask: return mask(op);
-      case Op::kSelfBind: return self_bind(op);
-      case Op::kAttributes: return attributes(op);
-      case Op::kHostname: return sys(__NR_sethostname, op.source, length_of(op.source));
+      case Op::kFilesystem:
+        return filesystem(op);
+      case Op::kBind:
+        return bind(op);
+      case Op::kEnter:
+        return enter(op);
+      case Op::kDevice:
+        return device(op);
+      case Op::kDirectory:
+        return directory(op);
+      case Op::kFile:
+        return file(op);
+      case Op::kSymlink:
+        return symlink(op);
+      case Op::kMask:
+        return mask(op);
+      case Op::kSelfBind:
+        return self_bind(op);
+      case Op::kAttributes:
+        return attributes(op);
+      case Op::kHostname:
+        return sys(__NR_sethostname, op.source, length_of(op.source));
     }
     return kEinval;
   }
@@ -124,7 +135,8 @@ class Builder {
     long result = 0;
     for (const char* const* option = op.options; result >= 0 && option != nullptr && *option != nullptr; option += 2) {
       const bool flag = *option[1] == '\0';
-      result = sys(__NR_fsconfig, context, flag ? kFsconfigSetFlag : kFsconfigSetString, option[0], flag ? nullptr : option[1], 0);
+      result =
+          sys(__NR_fsconfig, context, flag ? kFsconfigSetFlag : kFsconfigSetString, option[0], flag ? nullptr : option[1], 0);
     }
     if (result >= 0) result = sys(__NR_fsconfig, context, kFsconfigCmdCreate, nullptr, nullptr, 0);
     const long mount = result < 0 ? result : sys(__NR_fsmount, context, FSMOUNT_CLOEXEC, op.attr_set);
@@ -256,7 +268,8 @@ class Builder {
     const long cover = is_dir ? empty_directory() : open_device("/dev/null", kNullDevice);
     long result = cover;
     if (cover >= 0) {
-      if (!is_dir) result = set_attributes(static_cast<int>(cover), MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, false);
+      if (!is_dir)
+        result = set_attributes(static_cast<int>(cover), MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, false);
       if (result >= 0) result = sys(__NR_move_mount, cover, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
       if (is_dir && empty_ < 0 && result >= 0)
         empty_ = static_cast<int>(cover);
@@ -300,6 +313,8 @@ class Builder {
 
 }  // namespace
 
-Root build_root(const ChildPlan& plan) { return Builder(plan).run(); }
+Root build_root(const ChildPlan& plan) {
+  return Builder(plan).run();
+}
 
 }  // namespace clawrun::child

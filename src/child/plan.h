@@ -11,26 +11,26 @@ namespace clawrun::child {
 // One step of building the root, in the order in which the child takes them. Targets are relative to the root that is being
 // built and are resolved inside it (openat2 RESOLVE_IN_ROOT), never by a path of the host.
 enum class Op : std::uint8_t {
-  kFilesystem,    // fsopen(source) with `options`, mounted at target with attr_set; an empty target makes it the base
-  kBind,          // open_tree(source), or `fd` where it is not negative; mounted at target; an empty target makes it the base
-  kEnter,         // target, a mount inside the base, becomes the base
-  kDevice,        // the host's character device `source`, checked to be number `mode`; mounted at target
-  kDirectory,     // mkdir target with `mode`, its parents with 0755; an existing directory is left alone
-  kFile,          // a new file at target with `data`; without data a mount point, which may already be there
-  kSymlink,       // target -> source
-  kMask,          // hide target: an empty read-only directory, or the null device; a target that is not there is fine
-  kSelfBind,      // target bound onto itself with attr_set; a target that is not there is fine
-  kAttributes,    // mount_setattr(attr_set) on target
-  kHostname,      // sethostname(source)
+  kFilesystem,  // fsopen(source) with `options`, mounted at target with attr_set; an empty target makes it the base
+  kBind,        // open_tree(source), or `fd` where it is not negative; mounted at target; an empty target makes it the base
+  kEnter,       // target, a mount inside the base, becomes the base
+  kDevice,      // the host's character device `source`, checked to be number `mode`; mounted at target
+  kDirectory,   // mkdir target with `mode`, its parents with 0755; an existing directory is left alone
+  kFile,        // a new file at target with `data`; without data a mount point, which may already be there
+  kSymlink,     // target -> source
+  kMask,        // hide target: an empty read-only directory, or the null device; a target that is not there is fine
+  kSelfBind,    // target bound onto itself with attr_set; a target that is not there is fine
+  kAttributes,  // mount_setattr(attr_set) on target
+  kHostname,    // sethostname(source)
 };
 
 struct Operation {
   Op op = Op::kDirectory;
-  bool recursive = false;     // kBind, kAttributes: with the mounts below
-  bool no_follow = false;     // the last part of target must not be a symbolic link (CVE-2019-18837)
-  int fd = -1;                // kBind: a detached mount made by the parent
-  std::uint32_t mode = 0;     // permission bits, or the device number of kDevice
-  std::uint64_t attr_set = 0; // MOUNT_ATTR_*
+  bool recursive = false;      // kBind, kAttributes: with the mounts below
+  bool no_follow = false;      // the last part of target must not be a symbolic link (CVE-2019-18837)
+  int fd = -1;                 // kBind: a detached mount made by the parent
+  std::uint32_t mode = 0;      // permission bits, or the device number of kDevice
+  std::uint64_t attr_set = 0;  // MOUNT_ATTR_*
   const char* source = nullptr;
   const char* target = nullptr;
   const char* const* options = nullptr;  // key, value, key, value, nullptr; an empty value is a flag
@@ -111,10 +111,11 @@ enum class Stage : std::uint8_t { kStarted, kReleased, kMounted, kPivoted, kConf
 struct ChildPlan {
   // Descriptors, all above stdio.
   int report_fd = -1;
-  int control_fd = -1;   // SOCK_SEQPACKET to the supervisor: one byte opens the gate (none is awaited with uid_map); a terminal is sent back on it
-  int stdio[3] = {-1, -1, -1};  // what becomes 0, 1 and 2; -1: left as it is
-  int control_peer_fd = -1;  // the supervisor's end, which the child has a copy of until it closes it
-  int init_fd = -1;  // the sealed memfd of init; -1: the command is pid 1 itself
+  int control_fd = -1;  // SOCK_SEQPACKET to the supervisor: one byte opens the gate (none is awaited with uid_map); a terminal is
+                        // sent back on it
+  int stdio[3] = {-1, -1, -1};    // what becomes 0, 1 and 2; -1: left as it is
+  int control_peer_fd = -1;       // the supervisor's end, which the child has a copy of until it closes it
+  int init_fd = -1;               // the sealed memfd of init; -1: the command is pid 1 itself
   const int* keep_fds = nullptr;  // ascending: what must survive the first closing (the above, preserved, mounts)
   std::size_t keep_fd_count = 0;
   const int* preserve_fds = nullptr;  // ascending: what the command is given besides stdio
@@ -153,7 +154,7 @@ struct ChildPlan {
   Landlock landlock;
   const Filter* filters = nullptr;
   std::size_t filter_count = 0;
-  unsigned filter_flags = 0;  // SECCOMP_FILTER_FLAG_*
+  unsigned filter_flags = 0;       // SECCOMP_FILTER_FLAG_*
   std::uint64_t start_cookie = 0;  // sixth argument of execve: see seccomp/compile.h
 
   const char* const* candidates = nullptr;  // paths to try for the command, nullptr at the end

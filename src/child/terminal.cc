@@ -14,7 +14,8 @@ constexpr long kEnotty = -25;
 }  // namespace
 
 void open_terminal(const ChildPlan& plan) {
-  const long master = must(plan, Step::kTerminal, sys(__NR_openat, AT_FDCWD, "/dev/pts/ptmx", O_RDWR | O_NOCTTY | O_NOFOLLOW | O_CLOEXEC));
+  const long master =
+      must(plan, Step::kTerminal, sys(__NR_openat, AT_FDCWD, "/dev/pts/ptmx", O_RDWR | O_NOCTTY | O_NOFOLLOW | O_CLOEXEC));
   // Ours, and not something that the root planted there (CVE-2025-52565).
   struct statfs info {};
   must(plan, Step::kTerminal, sys(__NR_fstatfs, master, &info));

@@ -17,9 +17,8 @@ struct Extra {
 
 // The few options of the other verbs.
 constexpr Extra kExtras[] = {
-    {"doctor", "--json", ""},           {"doctor", "--help", ""},        {"rootfs", "--json", ""},
-    {"rootfs", "--quiet", ""},          {"rootfs", "--help", ""},        {"seccomp", "--table", ""},
-    {"seccomp", "--output", "FILE"},    {"seccomp", "--help", ""},
+    {"doctor", "--json", ""}, {"doctor", "--help", ""},   {"rootfs", "--json", ""},        {"rootfs", "--quiet", ""},
+    {"rootfs", "--help", ""}, {"seccomp", "--table", ""}, {"seccomp", "--output", "FILE"}, {"seccomp", "--help", ""},
 };
 
 std::string words_for(const std::string& verb) {
@@ -43,11 +42,15 @@ std::string bash() {
       "_clawrun() {\n"
       "  local cur=${COMP_WORDS[COMP_CWORD]} verb=${COMP_WORDS[1]} i\n"
       "  COMPREPLY=()\n"
-      "  for ((i = 2; i < COMP_CWORD; i++)); do [[ ${COMP_WORDS[i]} == -- ]] && { COMPREPLY=($(compgen -c -- \"$cur\")); return; }; done\n"
-      "  if ((COMP_CWORD == 1)); then COMPREPLY=($(compgen -W \"" + verb_names() + " --help --version\" -- \"$cur\")); return; fi\n"
+      "  for ((i = 2; i < COMP_CWORD; i++)); do [[ ${COMP_WORDS[i]} == -- ]] && { COMPREPLY=($(compgen -c -- \"$cur\")); return; "
+      "}; done\n"
+      "  if ((COMP_CWORD == 1)); then COMPREPLY=($(compgen -W \"" +
+      verb_names() +
+      " --help --version\" -- \"$cur\")); return; fi\n"
       "  case $verb in\n";
   for (const Verb& verb : verbs())
-    text += "    " + std::string(verb.name) + ") [[ $cur == -* || $verb != exec ]] && COMPREPLY=($(compgen -W \"" + words_for(std::string(verb.name)) + "\" -- \"$cur\")) ;;\n";
+    text += "    " + std::string(verb.name) + ") [[ $cur == -* || $verb != exec ]] && COMPREPLY=($(compgen -W \"" +
+            words_for(std::string(verb.name)) + "\" -- \"$cur\")) ;;\n";
   text +=
       "  esac\n"
       "  ((${#COMPREPLY[@]})) || COMPREPLY=($(compgen -f -- \"$cur\"))\n"
@@ -72,12 +75,16 @@ std::string zsh_quoted(std::string_view text) {
 std::string zsh() {
   std::string text = "#compdef clawrun\n_clawrun() {\n  if ((CURRENT == 2)); then\n    local -a verbs=(\n";
   for (const Verb& verb : verbs()) text += "      '" + std::string(verb.name) + ":" + zsh_quoted(verb.summary) + "'\n";
-  text += "    )\n    _describe verb verbs\n    return\n  fi\n  case $words[2] in\n    exec) shift words; ((CURRENT--)); _arguments -S \\\n";
+  text +=
+      "    )\n    _describe verb verbs\n    return\n  fi\n  case $words[2] in\n    exec) shift words; ((CURRENT--)); _arguments "
+      "-S \\\n";
   for (const OptionRow& row : exec_options())
-    text += "      '*--" + std::string(row.name) + "[" + zsh_quoted(row.help) + "]" + (row.metavar.empty() ? "" : ":" + zsh_quoted(row.metavar) + ":_files") + "' \\\n";
+    text += "      '*--" + std::string(row.name) + "[" + zsh_quoted(row.help) + "]" +
+            (row.metavar.empty() ? "" : ":" + zsh_quoted(row.metavar) + ":_files") + "' \\\n";
   text += "      '*::command:_normal' ;;\n";
   for (const Verb& verb : verbs())
-    if (verb.name != "exec") text += "    " + std::string(verb.name) + ") compadd -- " + words_for(std::string(verb.name)) + " ;;\n";
+    if (verb.name != "exec")
+      text += "    " + std::string(verb.name) + ") compadd -- " + words_for(std::string(verb.name)) + " ;;\n";
   return text + "  esac\n}\n_clawrun \"$@\"\n";
 }
 
@@ -93,14 +100,18 @@ std::string fish_quoted(std::string_view text) {
 std::string fish() {
   std::string text = "complete -c clawrun -f\n";
   for (const Verb& verb : verbs())
-    text += "complete -c clawrun -n __fish_use_subcommand -a " + std::string(verb.name) + " -d " + fish_quoted(verb.summary) + "\n";
+    text +=
+        "complete -c clawrun -n __fish_use_subcommand -a " + std::string(verb.name) + " -d " + fish_quoted(verb.summary) + "\n";
   for (const OptionRow& row : exec_options())
-    text += "complete -c clawrun -n '__fish_seen_subcommand_from exec' -l " + std::string(row.name) + (row.metavar.empty() ? "" : " -r") + " -d " + fish_quoted(row.help) + "\n";
+    text += "complete -c clawrun -n '__fish_seen_subcommand_from exec' -l " + std::string(row.name) +
+            (row.metavar.empty() ? "" : " -r") + " -d " + fish_quoted(row.help) + "\n";
   for (const Extra& extra : kExtras)
-    text += std::string("complete -c clawrun -n '__fish_seen_subcommand_from ") + extra.verb + "' -l " + (extra.name + 2) + (*extra.metavar == '\0' ? "" : " -r") + "\n";
+    text += std::string("complete -c clawrun -n '__fish_seen_subcommand_from ") + extra.verb + "' -l " + (extra.name + 2) +
+            (*extra.metavar == '\0' ? "" : " -r") + "\n";
   for (const Verb& verb : verbs())
     if (!verb.words.empty())
-      text += "complete -c clawrun -n '__fish_seen_subcommand_from " + std::string(verb.name) + "' -a " + fish_quoted(verb.words) + "\n";
+      text += "complete -c clawrun -n '__fish_seen_subcommand_from " + std::string(verb.name) + "' -a " +
+              fish_quoted(verb.words) + "\n";
   return text;
 }
 
@@ -132,7 +143,8 @@ Result<int> completion_verb(std::span<char* const> args) {
 
 Result<int> options_verb(std::span<char* const>) {
   std::string text;
-  for (const VerbOption& option : all_options()) text += option.verb + " " + option.name + (option.metavar.empty() ? "" : " " + option.metavar) + "\n";
+  for (const VerbOption& option : all_options())
+    text += option.verb + " " + option.name + (option.metavar.empty() ? "" : " " + option.metavar) + "\n";
   TRY(write_out(text));
   return 0;
 }

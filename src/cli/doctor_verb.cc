@@ -34,8 +34,7 @@ Result<int> doctor_verb(std::span<char* const> args) {
       return 0;
     }
     if (word != "--json") {
-      return fail(ErrorKind::kUsage,
-                  quoted(word) + " is not an option; allowed is --json" + did_you_mean(word, kWords));
+      return fail(ErrorKind::kUsage, quoted(word) + " is not an option; allowed is --json" + did_you_mean(word, kWords));
     }
     json = true;
   }

@@ -115,7 +115,7 @@ std::string exec_help() {
       "no capabilities, a system call filter. stdio is the caller's.\n";
   constexpr std::size_t kColumn = 30;
   constexpr spec::Section kOrder[] = {spec::Section::kRoot,   spec::Section::kEnvironment, spec::Section::kIsolation,
-                                       spec::Section::kLimits, spec::Section::kStdio,       spec::Section::kRunning};
+                                      spec::Section::kLimits, spec::Section::kStdio,       spec::Section::kRunning};
   const std::vector<OptionRow> rows = exec_options();
   for (const spec::Section section : kOrder) {
     text += "\n" + std::string(spec::section_title(section)) + ":\n";

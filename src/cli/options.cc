@@ -21,10 +21,14 @@ using spec::Section;
 constexpr LocalOption kLocal[] = {
     {{"profile", "NAME|FILE", Section::kRunning, "settings from a profile; several add up, and options win over them"},
      [](ExecArguments& a, std::string_view value) { a.profiles.emplace_back(value); }},
-    {{"report", "FILE|fd:N", Section::kRunning, "write how it went as one JSON object"}, [](ExecArguments& a, std::string_view value) { a.report = value; }},
-    {{"dry-run", "", Section::kRunning, "print the plan, exactly what would be done, as JSON, and do nothing"}, [](ExecArguments& a, std::string_view) { a.dry_run = true; }},
-    {{"quiet", "", Section::kRunning, "nothing on stderr but errors before the start"}, [](ExecArguments& a, std::string_view) { a.quiet = true; }},
-    {{"verbose", "", Section::kRunning, "notes about this host and the time of each stage on stderr"}, [](ExecArguments& a, std::string_view) { a.verbose = true; }},
+    {{"report", "FILE|fd:N", Section::kRunning, "write how it went as one JSON object"},
+     [](ExecArguments& a, std::string_view value) { a.report = value; }},
+    {{"dry-run", "", Section::kRunning, "print the plan, exactly what would be done, as JSON, and do nothing"},
+     [](ExecArguments& a, std::string_view) { a.dry_run = true; }},
+    {{"quiet", "", Section::kRunning, "nothing on stderr but errors before the start"},
+     [](ExecArguments& a, std::string_view) { a.quiet = true; }},
+    {{"verbose", "", Section::kRunning, "notes about this host and the time of each stage on stderr"},
+     [](ExecArguments& a, std::string_view) { a.verbose = true; }},
     {{"help", "", Section::kRunning, "this text"}, [](ExecArguments& a, std::string_view) { a.help = true; }},
 };
 
@@ -35,13 +39,16 @@ Failure unknown_option(std::string_view word) {
   while (name.starts_with('-')) name.remove_prefix(1);
   name = name.substr(0, name.find('='));
   const std::string_view best = nearest(name, names);
-  return fail(ErrorKind::kUsage, "unknown option " + quoted(word) + (best.empty() ? "; clawrun exec --help lists them" : "; did you mean --" + std::string(best) + "?"));
+  return fail(ErrorKind::kUsage,
+              "unknown option " + quoted(word) +
+                  (best.empty() ? "; clawrun exec --help lists them" : "; did you mean --" + std::string(best) + "?"));
 }
 
 std::vector<option> getopt_table(const std::vector<OptionRow>& rows) {
   std::vector<option> table;
   // NOLINTNEXTLINE(bugprone-suspicious-stringview-data-usage): the names are string literals
-  for (const OptionRow& row : rows) table.push_back({row.name.data(), row.metavar.empty() ? no_argument : required_argument, nullptr, 0});
+  for (const OptionRow& row : rows)
+    table.push_back({row.name.data(), row.metavar.empty() ? no_argument : required_argument, nullptr, 0});
   table.push_back({nullptr, 0, nullptr, 0});
   return table;
 }
@@ -63,7 +70,8 @@ Result<> apply(ExecArguments& arguments, const Given& given) {
     local.apply(arguments, given.value);
     return {};
   }
-  if (auto applied = spec::apply_setting(arguments.spec, given.name, given.value); !applied) return while_doing("--" + std::string(given.name), applied.error());
+  if (auto applied = spec::apply_setting(arguments.spec, given.name, given.value); !applied)
+    return while_doing("--" + std::string(given.name), applied.error());
   return {};
 }
 
@@ -71,14 +79,16 @@ Result<> apply(ExecArguments& arguments, const Given& given) {
 Failure without_separator(std::span<char* const> args, std::size_t at) {
   std::string corrected = "clawrun exec";
   for (std::size_t i = 0; i < args.size(); ++i) corrected += (i == at ? " -- " : " ") + std::string(args[i]);
-  return fail(ErrorKind::kUsage, "there is no container " + quoted(args[at]) + "; a fresh sandbox wants -- before its command: " + corrected);
+  return fail(ErrorKind::kUsage,
+              "there is no container " + quoted(args[at]) + "; a fresh sandbox wants -- before its command: " + corrected);
 }
 
 }  // namespace
 
 std::vector<OptionRow> exec_options() {
   std::vector<OptionRow> rows;
-  for (const spec::Setting& setting : spec::settings()) rows.push_back({setting.name, setting.metavar, setting.section, setting.help});
+  for (const spec::Setting& setting : spec::settings())
+    rows.push_back({setting.name, setting.metavar, setting.section, setting.help});
   for (const LocalOption& local : kLocal) rows.push_back(local.row);
   return rows;
 }

@@ -169,7 +169,8 @@ Result<> write_program(const Compiled& compiled, const std::string& path) {
   const UniqueFd file(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0666));
   if (!file.valid()) return fail_errno(quoted(path));
   for (const auto& filter : compiled.filters) {
-    auto written = sys::write_all(file.get(), {reinterpret_cast<const char*>(filter.data()), filter.size() * sizeof(sock_filter)});
+    auto written =
+        sys::write_all(file.get(), {reinterpret_cast<const char*>(filter.data()), filter.size() * sizeof(sock_filter)});
     if (!written) return while_doing(quoted(path), written.error());
   }
   return {};
@@ -264,8 +265,8 @@ Result<int> seccomp_verb(std::span<char* const> args) {
     if (verb.name == word) return verb.run(args.subspan(1));
   std::array<std::string_view, std::size(kVerbs)> names;
   std::ranges::transform(kVerbs, names.begin(), [](const Verb& verb) { return verb.name; });
-  return fail(ErrorKind::kUsage, "unknown word " + quoted(word) + did_you_mean(word, names) +
-                                     " (known: " + std::string(kUsage) + ")");
+  return fail(ErrorKind::kUsage,
+              "unknown word " + quoted(word) + did_you_mean(word, names) + " (known: " + std::string(kUsage) + ")");
 }
 
 }  // namespace clawrun::cli

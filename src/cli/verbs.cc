@@ -30,8 +30,10 @@ constexpr Verb kVerbs[] = {
 };
 
 std::string usage() {
-  std::string text = "usage: clawrun VERB [ARGUMENTS]\n\nRuns code that nobody should trust in a sandbox made from kernel primitives.\n\n";
-  for (const Verb& verb : kVerbs) text += "  " + std::string(verb.name) + std::string(12 - verb.name.size(), ' ') + std::string(verb.summary) + "\n";
+  std::string text =
+      "usage: clawrun VERB [ARGUMENTS]\n\nRuns code that nobody should trust in a sandbox made from kernel primitives.\n\n";
+  for (const Verb& verb : kVerbs)
+    text += "  " + std::string(verb.name) + std::string(12 - verb.name.size(), ' ') + std::string(verb.summary) + "\n";
   return text + "\nFirst try: clawrun exec -- python3 -c 'print(6*7)'\nOptions: --help, --version. Manual: man clawrun\n";
 }
 
@@ -59,7 +61,8 @@ Result<int> help_verb(std::span<char* const> args) {
     return 0;
   }
   if (verb->name == "help" || verb->name == "completion") {
-    TRY(write_out("usage: clawrun " + std::string(verb->name) + " [" + std::string(verb->words) + "]\n\n" + std::string(verb->summary) + "\n"));
+    TRY(write_out("usage: clawrun " + std::string(verb->name) + " [" + std::string(verb->words) + "]\n\n" +
+                  std::string(verb->summary) + "\n"));
     return 0;
   }
   char help[] = "--help";
@@ -71,8 +74,9 @@ std::string version() {
   utsname host{};
   ::uname(&host);
   const scmp_version* library = ::seccomp_version();
-  return std::string("clawrun ") + CLAWRUN_VERSION + "\nlibseccomp " + std::to_string(library->major) + "." + std::to_string(library->minor) + "." +
-            std::to_string(library->micro) + "\nkernel " + host.release + " " + host.machine + "\n";
+  return std::string("clawrun ") + CLAWRUN_VERSION + "\nlibseccomp " + std::to_string(library->major) + "." +
+         std::to_string(library->minor) + "." + std::to_string(library->micro) + "\nkernel " + host.release + " " + host.machine +
+         "\n";
 }
 
 Result<int> dispatch(std::string_view word, std::span<char* const> rest) {
@@ -88,7 +92,9 @@ Result<int> dispatch(std::string_view word, std::span<char* const> rest) {
 
 }  // namespace
 
-std::span<const Verb> verbs() { return kVerbs; }
+std::span<const Verb> verbs() {
+  return kVerbs;
+}
 
 int run(std::span<char* const> args) {
   // Never setuid: a caller must not gain anything by our being started.

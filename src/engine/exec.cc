@@ -35,7 +35,8 @@ Result<plan::Plan> prepare(spec::SandboxSpec spec) {
   if (!valid) {
     std::string lines;
     for (const spec::Problem& problem : valid.error())
-      lines += (lines.empty() ? "" : "\n") + (problem.setting == "command" ? "" : "--" + problem.setting + ": ") + problem.message;
+      lines +=
+          (lines.empty() ? "" : "\n") + (problem.setting == "command" ? "" : "--" + problem.setting + ": ") + problem.message;
     return fail(ErrorKind::kInvalid, std::move(lines));
   }
   const plan::Inputs inputs = TRY(gather_inputs(*valid));

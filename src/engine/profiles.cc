@@ -49,8 +49,8 @@ Result<std::string> find_profile(const std::string& name) {
   }
   const std::vector<std::string> names = names_in(directories);
   const std::vector<std::string_view> views(names.begin(), names.end());
-  return fail(ErrorKind::kInvalid, "--profile: there is no profile " + quoted(name) + " in " + join(directories, ", ") + did_you_mean(name, views) +
-                                       "; a file is named with a / or .json");
+  return fail(ErrorKind::kInvalid, "--profile: there is no profile " + quoted(name) + " in " + join(directories, ", ") +
+                                       did_you_mean(name, views) + "; a file is named with a / or .json");
 }
 
 }  // namespace

@@ -43,7 +43,8 @@ Result<> read_environment_file(const std::string& path, std::vector<spec::Variab
 Result<> make_absolute(std::string& path) {
   if (path.starts_with('/')) return {};
   char directory[4096];
-  if (::getcwd(directory, sizeof directory) == nullptr || directory[0] != '/') return fail_errno("finding the current directory for " + quoted(path));
+  if (::getcwd(directory, sizeof directory) == nullptr || directory[0] != '/')
+    return fail_errno("finding the current directory for " + quoted(path));
   path = std::string(directory) + "/" + path;
   return {};
 }
@@ -51,7 +52,8 @@ Result<> make_absolute(std::string& path) {
 Result<plan::SourceFacts> facts_of(const std::string& option, const std::string& path, bool must_be_directory) {
   struct stat info {};
   if (::stat(path.c_str(), &info) != 0) return fail_errno(option + ": " + quoted(path));
-  if (must_be_directory && !S_ISDIR(info.st_mode)) return fail(ErrorKind::kInvalid, option + ": " + quoted(path) + " is not a directory");
+  if (must_be_directory && !S_ISDIR(info.st_mode))
+    return fail(ErrorKind::kInvalid, option + ": " + quoted(path) + " is not a directory");
   return plan::SourceFacts{S_ISDIR(info.st_mode), info.st_uid, info.st_gid};
 }
 
@@ -111,7 +113,8 @@ Result<plan::RootFacts> find_root(const spec::ValidSpec& spec) {
 Result<> check_descriptor(int fd, const std::string& what) {
   struct stat info {};
   if (::fstat(fd, &info) != 0) return fail_errno(what);
-  if (S_ISDIR(info.st_mode)) return fail(ErrorKind::kInvalid, what + " is a directory of the host, which is not passed on: bind it with --bind instead");
+  if (S_ISDIR(info.st_mode))
+    return fail(ErrorKind::kInvalid, what + " is a directory of the host, which is not passed on: bind it with --bind instead");
   return {};
 }
 

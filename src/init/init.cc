@@ -1,10 +1,11 @@
 // Pid 1 of a sandbox: reaps, forwards signals to the command, reports its wait status, and dies with its supervisor.
-// No libc and no heap. It holds no capability, and no process of the sandbox can look into it: the file it runs from cannot be read.
+// No libc and no heap. It holds no capability, and no process of the sandbox can look into it: the file it runs from cannot be
+// read.
 
-#include <csignal>
 #include <linux/wait.h>
 #include <poll.h>
 #include <sys/signalfd.h>
+#include <csignal>
 
 #include "child/raw.h"
 #include "init/protocol.h"
@@ -78,4 +79,6 @@ void forward(int signal_fd) {
 }  // namespace clawrun::init
 
 // The kernel enters here with the stack pointer at argc; nothing of it is used, so no start-up code is needed.
-extern "C" [[noreturn]] void _start() { clawrun::init::run(); }
+extern "C" [[noreturn]] void _start() {
+  clawrun::init::run();
+}

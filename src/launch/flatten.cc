@@ -36,8 +36,10 @@ FlatPlan::FlatPlan(const plan::Plan& plan) {
     }
     operations.push_back(op);
   }
-  for (const plan::LandlockRule& rule : plan.landlock.rules) rules_.push_back({rule.path.empty() ? nullptr : rule.path.c_str(), rule.fd, rule.access});
-  for (const std::vector<sock_filter>& filter : plan.filters) filters_.push_back({filter.data(), static_cast<std::uint16_t>(filter.size())});
+  for (const plan::LandlockRule& rule : plan.landlock.rules)
+    rules_.push_back({rule.path.empty() ? nullptr : rule.path.c_str(), rule.fd, rule.access});
+  for (const std::vector<sock_filter>& filter : plan.filters)
+    filters_.push_back({filter.data(), static_cast<std::uint16_t>(filter.size())});
 
   child.has_openat2 = plan.has_openat2;
   child.has_close_range = plan.has_close_range;
@@ -61,8 +63,9 @@ FlatPlan::FlatPlan(const plan::Plan& plan) {
   child.workdir = plan.workdir.c_str();
   child.keep_capabilities = plan.keep_capabilities;
   child.last_capability = plan.last_capability;
-  child.landlock = {plan.landlock.enabled, plan.landlock.handled_fs, plan.landlock.handled_net,   plan.landlock.scoped,
-                    plan.landlock.attr_size, rules_.data(),           rules_.size(),               plan.landlock.command_access};
+  child.landlock = {plan.landlock.enabled, plan.landlock.handled_fs,    plan.landlock.handled_net,
+                    plan.landlock.scoped,  plan.landlock.attr_size,     rules_.data(),
+                    rules_.size(),         plan.landlock.command_access};
   child.filters = filters_.data();
   child.filter_count = filters_.size();
   child.filter_flags = plan.seccomp_flags;

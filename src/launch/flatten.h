@@ -16,8 +16,8 @@ class FlatPlan {
   FlatPlan(const FlatPlan&) = delete;
   FlatPlan& operator=(const FlatPlan&) = delete;
 
-  child::ChildPlan child;                        // descriptors, stacks and keep_fds are the caller's to fill
-  std::vector<child::Operation> operations;      // their `fd` too
+  child::ChildPlan child;                    // descriptors, stacks and keep_fds are the caller's to fill
+  std::vector<child::Operation> operations;  // their `fd` too
   std::uint64_t stages_ns[static_cast<std::size_t>(child::Stage::kCount)] = {};
 
  private:

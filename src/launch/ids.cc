@@ -44,7 +44,8 @@ Result<UniqueFd> claim_block(std::uint32_t first, std::uint32_t count, std::uint
     }
     if (errno != EAGAIN && errno != EACCES) return fail_errno(std::string("locking ") + kBlockFile);
   }
-  return fail(ErrorKind::kUnsupported, "all " + std::to_string(count) + " blocks of 65536 host ids are in use by sandboxes; give a larger --uid-range");
+  return fail(ErrorKind::kUnsupported,
+              "all " + std::to_string(count) + " blocks of 65536 host ids are in use by sandboxes; give a larger --uid-range");
 }
 
 }  // namespace
@@ -77,15 +78,20 @@ Result<> run_helper(const char* helper, pid_t pid, const std::vector<plan::IdMap
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
   const int error = ::posix_spawnp(&child, helper, nullptr, &attributes, argv.data(), envp);
   posix_spawnattr_destroy(&attributes);
-  if (error != 0) return fail(ErrorKind::kUnsupported, std::string("cannot run ") + helper + " (" + strerrordesc_np(error) + "): install the package uidmap");
+  if (error != 0)
+    return fail(ErrorKind::kUnsupported,
+                std::string("cannot run ") + helper + " (" + strerrordesc_np(error) + "): install the package uidmap");
   int status = 0;
   while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }
-  if (status != 0) return fail(ErrorKind::kDenied, std::string(helper) + " refused the mapping: check /etc/subuid and /etc/subgid");
+  if (status != 0)
+    return fail(ErrorKind::kDenied, std::string(helper) + " refused the mapping: check /etc/subuid and /etc/subgid");
   return {};
 }
 
-std::string map_path(pid_t pid, const char* name) { return "/proc/" + std::to_string(pid) + "/" + name; }
+std::string map_path(pid_t pid, const char* name) {
+  return "/proc/" + std::to_string(pid) + "/" + name;
+}
 
 // The supervisor ends it; the kernel does where the supervisor was killed first: prctl(2) PR_SET_PDEATHSIG.
 void wait_for_end(void* supervisor) {
@@ -146,7 +152,8 @@ Result<UniqueFd> ownership_namespace(const plan::Ownership& ownership, const pla
   void* stack = ::mmap(nullptr, kStackBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
   if (stack == MAP_FAILED) return fail_errno("mapping a stack");
   pid_t self = ::getpid();
-  const long pid = clawrun_clone(CLONE_VM | CLONE_NEWUSER | SIGCHLD, static_cast<char*>(stack) + kStackBytes, nullptr, wait_for_end, &self);
+  const long pid =
+      clawrun_clone(CLONE_VM | CLONE_NEWUSER | SIGCHLD, static_cast<char*>(stack) + kStackBytes, nullptr, wait_for_end, &self);
   Result<UniqueFd> result = fail_errno("making a user namespace for an id-mapped mount", static_cast<int>(-pid));
   if (pid > 0) {
     const auto child = static_cast<pid_t>(pid);

@@ -50,7 +50,9 @@ class Stacks {
     if (base_ != MAP_FAILED) ::munmap(base_, kTotal);
   }
   // The high end of a stack.
-  [[nodiscard]] char* at(int index) const { return static_cast<char*>(base_) + (kStackBytes + kGuardBytes) * static_cast<std::size_t>(index + 1); }
+  [[nodiscard]] char* at(int index) const {
+    return static_cast<char*>(base_) + (kStackBytes + kGuardBytes) * static_cast<std::size_t>(index + 1);
+  }
 
  private:
   static constexpr std::size_t kTotal = 2 * (kStackBytes + kGuardBytes);
@@ -142,7 +144,8 @@ class Launcher {
     cookie_filters_.filters = plan_.filters;
     cookie_filters_.has_start_cookie = true;
     seccomp::set_start_cookie(cookie_filters_, cookie);
-    for (const auto& filter : cookie_filters_.filters) filters_.push_back({filter.data(), static_cast<std::uint16_t>(filter.size())});
+    for (const auto& filter : cookie_filters_.filters)
+      filters_.push_back({filter.data(), static_cast<std::uint16_t>(filter.size())});
     flat_.child.filters = filters_.data();
     flat_.child.start_cookie = cookie;
     return {};
@@ -194,7 +197,8 @@ class Launcher {
       if (auto mapped = sys::set_idmap(fd, user_namespace.get(), op->recursive); !mapped) {
         Error error = std::move(mapped).error();
         error.message = "binding \"" + op->source + "\" at /" + op->target + ": " + error.message +
-                        "; this file system cannot map ids (the kernel needs 5.12, and tmpfs 6.3): run clawrun as the owner of the directory instead of root";
+                        "; this file system cannot map ids (the kernel needs 5.12, and tmpfs 6.3): run clawrun as the owner of "
+                        "the directory instead of root";
         return Failure(std::move(error));
       }
     }
@@ -215,7 +219,8 @@ class Launcher {
       args.stack_size = kStackBytes;
       pid = clawrun_clone3(&args, sizeof args, child::child_main, &flat_.child);
     } else {
-      pid = clawrun_clone(plan_.clone_flags | CLONE_VM | CLONE_PIDFD | SIGCHLD, stacks_.at(0), &pidfd, child::child_main, &flat_.child);
+      pid = clawrun_clone(plan_.clone_flags | CLONE_VM | CLONE_PIDFD | SIGCHLD, stacks_.at(0), &pidfd, child::child_main,
+                          &flat_.child);
     }
     if (pid < 0) return explain_clone(static_cast<int>(-pid));
     sandbox_.pid = static_cast<pid_t>(pid);
@@ -231,14 +236,16 @@ class Launcher {
 
   static Failure explain_clone(int error) {
     Failure failure = fail_errno("making the sandbox's namespaces", error);
-    if (const std::string why = host::explain_userns_failure(error); !why.empty()) return while_doing(failure.error().message, Error{failure.error().kind, error, why});
+    if (const std::string why = host::explain_userns_failure(error); !why.empty())
+      return while_doing(failure.error().message, Error{failure.error().kind, error, why});
     return failure;
   }
 
   Result<> release() {
     if (plan_.ids.outside == plan::IdMaps::Outside::kOwn) return {};
     HostIds ids = TRY(choose_ids(plan_.ids, sandbox_.pid));
-    if (auto written = write_maps(plan_.ids, ids, sandbox_.pid); !written) return while_doing("mapping the sandbox's ids", written.error());
+    if (auto written = write_maps(plan_.ids, ids, sandbox_.pid); !written)
+      return while_doing("mapping the sandbox's ids", written.error());
     TRY(map_mounts(ids));
     give_pipes(ids);
     sandbox_.id_block = std::move(ids.block);
@@ -271,7 +278,9 @@ class Launcher {
       if (report.step != child::Step::kReady) return Failure(describe(plan_, report));
       ready = true;
     }
-    if (!ready) return fail(ErrorKind::kSystem, "the sandbox's first process died while it was being set up (was it killed, or out of memory?)");
+    if (!ready)
+      return fail(ErrorKind::kSystem,
+                  "the sandbox's first process died while it was being set up (was it killed, or out of memory?)");
     sandbox_.control = std::move(control_.first);
     return {};
   }
@@ -335,6 +344,8 @@ class Launcher {
 
 }  // namespace
 
-Result<Sandbox> start(const plan::Plan& plan) { return Launcher(plan).run(); }
+Result<Sandbox> start(const plan::Plan& plan) {
+  return Launcher(plan).run();
+}
 
 }  // namespace clawrun::launch

@@ -16,12 +16,12 @@ namespace clawrun::launch {
 
 // A running sandbox. Whoever holds it must wait for `pid` and reap it (supervise/supervise.h does).
 struct Sandbox {
-  pid_t pid = -1;        // of pid 1 inside, a child of this process
+  pid_t pid = -1;  // of pid 1 inside, a child of this process
   UniqueFd pidfd;
-  UniqueFd control;      // init's wait status arrives here; closing it ends the sandbox. Invalid without init
-  UniqueFd terminal;     // the master of the sandbox's terminal, where the plan has one
-  UniqueFd stream[3];    // our ends of the streams that go through a pipe
-  UniqueFd id_block;     // holds the lock on a block of host ids
+  UniqueFd control;    // init's wait status arrives here; closing it ends the sandbox. Invalid without init
+  UniqueFd terminal;   // the master of the sandbox's terminal, where the plan has one
+  UniqueFd stream[3];  // our ends of the streams that go through a pipe
+  UniqueFd id_block;   // holds the lock on a block of host ids
   bool init = true;
   std::uint64_t started_ns = 0;  // CLOCK_MONOTONIC, before clone3
   std::vector<std::pair<std::string, std::uint64_t>> stages_us;

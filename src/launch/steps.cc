@@ -20,17 +20,28 @@ using child::Step;
 std::string words_of(const plan::Operation& op) {
   const std::string target = "/" + op.target;
   switch (op.op) {
-    case Op::kFilesystem: return "mounting " + op.source + " at " + target;
-    case Op::kBind: return "binding " + quoted(op.source) + " at " + target;
-    case Op::kEnter: return "entering " + target;
-    case Op::kDevice: return "giving the device " + op.source;
-    case Op::kDirectory: return "making the directory " + target;
-    case Op::kFile: return "making the file " + target;
-    case Op::kSymlink: return "making the link " + target;
-    case Op::kMask: return "hiding " + target;
-    case Op::kSelfBind: return "protecting " + target;
-    case Op::kAttributes: return "making " + target + " read-only";
-    case Op::kHostname: return "setting the hostname";
+    case Op::kFilesystem:
+      return "mounting " + op.source + " at " + target;
+    case Op::kBind:
+      return "binding " + quoted(op.source) + " at " + target;
+    case Op::kEnter:
+      return "entering " + target;
+    case Op::kDevice:
+      return "giving the device " + op.source;
+    case Op::kDirectory:
+      return "making the directory " + target;
+    case Op::kFile:
+      return "making the file " + target;
+    case Op::kSymlink:
+      return "making the link " + target;
+    case Op::kMask:
+      return "hiding " + target;
+    case Op::kSelfBind:
+      return "protecting " + target;
+    case Op::kAttributes:
+      return "making " + target + " read-only";
+    case Op::kHostname:
+      return "setting the hostname";
   }
   return "building the root";
 }
@@ -66,10 +77,14 @@ std::string words_of(const plan::Plan& plan, const child::Report& report) {
     case Step::kOperation:
       return report.index < plan.operations.size() ? words_of(plan.operations[report.index]) : "building the root";
     case Step::kRlimit:
-      return "setting resource limit " + std::to_string(report.index < plan.rlimits.size() ? plan.rlimits[report.index].resource : -1);
-    case Step::kWorkdir: return "entering the working directory " + quoted(plan.workdir);
+      return "setting resource limit " +
+             std::to_string(report.index < plan.rlimits.size() ? plan.rlimits[report.index].resource : -1);
+    case Step::kWorkdir:
+      return "entering the working directory " + quoted(plan.workdir);
     case Step::kCapabilities:
-      return report.index < tables::kCapabilities.size() ? "setting the capability " + std::string(tables::kCapabilities[report.index]) : "dropping capabilities";
+      return report.index < tables::kCapabilities.size()
+                 ? "setting the capability " + std::string(tables::kCapabilities[report.index])
+                 : "dropping capabilities";
     default:
       for (const StepRow& row : kSteps)
         if (row.step == report.step) return row.words;
@@ -82,8 +97,11 @@ std::string hint_for(const plan::Plan& plan, const child::Report& report) {
   const int error = report.errno_value;
   if (report.step == Step::kOperation && report.index < plan.operations.size()) {
     const plan::Operation& op = plan.operations[report.index];
-    if (op.op == Op::kFilesystem && (error == EPERM || error == ENODEV || error == EINVAL)) return host::explain_mount_failure(op.source, error);
-    if (op.op == Op::kBind && error == ENOENT) return "the source, or the mount point in the sandbox, does not exist (a mount point below another bind, or below a read-only directory of the host, is not made for you)";
+    if (op.op == Op::kFilesystem && (error == EPERM || error == ENODEV || error == EINVAL))
+      return host::explain_mount_failure(op.source, error);
+    if (op.op == Op::kBind && error == ENOENT)
+      return "the source, or the mount point in the sandbox, does not exist (a mount point below another bind, or below a "
+             "read-only directory of the host, is not made for you)";
     if (op.op == Op::kBind && error == ENOTDIR) return "one of source and mount point is a directory and the other is not";
     if (error == ELOOP) return "a symbolic link stands where the root must have a directory of its own";
     if (error == ENODEV && op.op == Op::kDevice) return "the host's " + op.source + " is not that device";
@@ -91,7 +109,8 @@ std::string hint_for(const plan::Plan& plan, const child::Report& report) {
   }
   if (report.step == Step::kWorkdir && error == ENOENT) return "it does not exist in the sandbox";
   if (report.step == Step::kKeyring && error == EDQUOT) return "this user has no key left: raise the sysctl kernel.keys.maxkeys";
-  if (report.step == Step::kStartCommand && error == EAGAIN) return "a limit on processes is reached (ulimit -u, or the pids limit of a cgroup)";
+  if (report.step == Step::kStartCommand && error == EAGAIN)
+    return "a limit on processes is reached (ulimit -u, or the pids limit of a cgroup)";
   if (report.step == Step::kExecInit && error == EACCES) return "executable memfds are refused: is the sysctl vm.memfd_noexec 2?";
   if (report.step == Step::kSeccomp && error == EINVAL) return "the kernel does not accept this filter";
   return {};
@@ -100,7 +119,8 @@ std::string hint_for(const plan::Plan& plan, const child::Report& report) {
 Error not_found(const plan::Plan& plan, const child::Report& report) {
   const std::string command = quoted(plan.argv[0]);
   if (report.errno_value == EACCES)
-    return {ErrorKind::kNotExecutable, EACCES, command + ": found in the sandbox, but it cannot be executed: not a regular file, or without permission"};
+    return {ErrorKind::kNotExecutable, EACCES,
+            command + ": found in the sandbox, but it cannot be executed: not a regular file, or without permission"};
   std::string message = command + ": not found in the sandbox";
   message += plan.argv[0].find('/') == std::string::npos ? " (looked in its PATH; the root is " : " (the root is ";
   message += quoted(plan.rootfs) + "; files of the host are there only where --workspace or --bind puts them)";
@@ -111,7 +131,8 @@ Error not_executed(const plan::Plan& plan, const child::Report& report) {
   const std::string path = quoted(report.index < plan.candidates.size() ? plan.candidates[report.index] : plan.argv[0]);
   std::string hint = strerrordesc_np(report.errno_value);
   if (report.errno_value == ENOENT)
-    hint = "the interpreter that its first line names, or the dynamic loader that it was linked for, does not exist in the sandbox";
+    hint =
+        "the interpreter that its first line names, or the dynamic loader that it was linked for, does not exist in the sandbox";
   else if (report.errno_value == ENOEXEC)
     hint = "neither an executable of this machine's kind nor a script with a #! line";
   else if (report.errno_value == EACCES)

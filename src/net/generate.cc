@@ -9,9 +9,11 @@
 namespace {
 
 bool write_array(std::FILE* out, const unsigned char* bytes, unsigned size) {
-  bool good = std::fputs("#include \"net/netlink.h\"\n\nnamespace clawrun::net {\nnamespace {\nconstexpr char kLoopbackUp[] = {", out) >= 0;
+  bool good = std::fputs("#include \"net/netlink.h\"\n\nnamespace clawrun::net {\nnamespace {\nconstexpr char kLoopbackUp[] = {",
+                         out) >= 0;
   for (unsigned i = 0; i < size; ++i) good = good && std::fprintf(out, "%s'\\x%02x'", i == 0 ? "" : ", ", bytes[i]) > 0;
-  return good && std::fputs("};\n}\nstd::string_view loopback_up_request() { return {kLoopbackUp, sizeof kLoopbackUp}; }\n}\n", out) >= 0;
+  return good &&
+         std::fputs("};\n}\nstd::string_view loopback_up_request() { return {kLoopbackUp, sizeof kLoopbackUp}; }\n}\n", out) >= 0;
 }
 
 }  // namespace

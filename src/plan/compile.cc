@@ -23,8 +23,9 @@ Result<> require_kernel(const host::HostFacts& facts) {
                {facts.has_seccomp_filter, "seccomp filters", "3.5"}};
   for (const auto& need : needs) {
     if (need.present) continue;
-    return fail(ErrorKind::kUnsupported, std::string("this system refuses ") + need.what + ", which clawrun cannot do without (Linux " + need.since +
-                                             " has it, unless a seccomp filter around clawrun hides it); clawrun doctor says more");
+    return fail(ErrorKind::kUnsupported,
+                std::string("this system refuses ") + need.what + ", which clawrun cannot do without (Linux " + need.since +
+                    " has it, unless a seccomp filter around clawrun hides it); clawrun doctor says more");
   }
   return {};
 }
@@ -57,7 +58,8 @@ void compile_streams(Plan& plan, const spec::SandboxSpec& spec, const Inputs& in
 }  // namespace
 
 Result<> degrade(Plan& plan, const spec::SandboxSpec& spec, const std::string& lost, const std::string& remedy) {
-  if (!spec.allow_degraded) return fail(ErrorKind::kUnsupported, lost + "; " + remedy + ", or go on without it with --allow-degraded");
+  if (!spec.allow_degraded)
+    return fail(ErrorKind::kUnsupported, lost + "; " + remedy + ", or go on without it with --allow-degraded");
   plan.degradations.push_back(lost);
   return {};
 }
@@ -80,7 +82,8 @@ Result<Plan> compile(const spec::ValidSpec& valid, const Inputs& inputs) {
   plan.keep_capabilities = spec.capabilities;
   plan.rootfs = inputs.root.name;
   plan.profiles = spec.profiles;
-  if (spec.capabilities >> (inputs.last_capability + 1) != 0) return fail(ErrorKind::kUnsupported, "--cap-add: this kernel does not know that capability");
+  if (spec.capabilities >> (inputs.last_capability + 1) != 0)
+    return fail(ErrorKind::kUnsupported, "--cap-add: this kernel does not know that capability");
   TRY(compile_identity(plan, spec, inputs));
   compile_streams(plan, spec, inputs);
   compile_mounts(plan, spec, inputs);

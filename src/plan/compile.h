@@ -26,7 +26,7 @@ struct RootFacts {
   std::string name;  // as the report names it
   std::string path;  // of a directory
   SourceFacts source;
-  std::vector<std::string> missing;  // mount points of mount_targets() that the directory lacks
+  std::vector<std::string> missing;      // mount points of mount_targets() that the directory lacks
   std::vector<host::HostEntry> entries;  // of the `host` root
 };
 
@@ -45,7 +45,7 @@ struct Inputs {
   host::HostFacts host;
   RootFacts root;
   std::optional<SourceFacts> workspace;
-  std::vector<SourceFacts> binds;  // one for each of the specification's
+  std::vector<SourceFacts> binds;            // one for each of the specification's
   std::optional<seccomp::Compiled> seccomp;  // nullopt: unconfined
   StreamFacts streams[3] = {StreamFacts::kPlain, StreamFacts::kPlain, StreamFacts::kPlain};
   HardLimits hard_limits;

@@ -11,8 +11,8 @@ constexpr std::uint32_t kBlockIds = 65536;
 constexpr std::uint32_t kPidMax = 1U << 22U;  // the largest pid_max of a 64-bit kernel: proc(5)
 
 // The whole of 0..65535 inside, `own` of it being the caller, the rest taken from the caller's subordinate ids in order.
-Result<std::vector<IdMapLine>> lines_around(std::uint32_t own_inside, std::uint32_t own_outside, const std::vector<host::SubIdRange>& ranges,
-                                            const char* file) {
+Result<std::vector<IdMapLine>> lines_around(std::uint32_t own_inside, std::uint32_t own_outside,
+                                            const std::vector<host::SubIdRange>& ranges, const char* file) {
   std::vector<IdMapLine> lines{{own_inside, own_outside, 1}};
   std::uint32_t next = 0;
   for (const host::SubIdRange& range : ranges) {
@@ -30,9 +30,10 @@ Result<std::vector<IdMapLine>> lines_around(std::uint32_t own_inside, std::uint3
     }
   }
   if (lines.size() == 1)
-    return fail(ErrorKind::kUnsupported, std::string("--id-mapping range: ") + file +
-                                             " gives this user no ids; an administrator adds some with usermod --add-subuids 100000-165535 "
-                                             "--add-subgids 100000-165535 USER");
+    return fail(ErrorKind::kUnsupported,
+                std::string("--id-mapping range: ") + file +
+                    " gives this user no ids; an administrator adds some with usermod --add-subuids 100000-165535 "
+                    "--add-subgids 100000-165535 USER");
   return lines;
 }
 
@@ -48,13 +49,16 @@ Result<> for_privileged(Plan& plan, const spec::SandboxSpec& spec, bool range) {
     plan.ids.uids = {{spec.uid, 0, 1}};
     plan.ids.gids = {{spec.gid, 0, 1}};
     if (plan.ids.range_count < kPidMax)
-      plan.notes.emplace_back("--uid-range holds fewer ids than this machine may have processes: two sandboxes can come to share one");
+      plan.notes.emplace_back(
+          "--uid-range holds fewer ids than this machine may have processes: two sandboxes can come to share one");
     return {};
   }
   // Blocks lie above the single ids, so that neither kind can meet the other.
   if (spec.uid_range.count < kPidMax + kBlockIds)
-    return fail(ErrorKind::kInvalid, "--uid-range: a mapping of 65536 ids needs a range of at least " + std::to_string(kPidMax + kBlockIds) + " ids");
-  if (spec.uid >= kBlockIds || spec.gid >= kBlockIds) return fail(ErrorKind::kInvalid, "--user: with --id-mapping range ids go up to 65535");
+    return fail(ErrorKind::kInvalid,
+                "--uid-range: a mapping of 65536 ids needs a range of at least " + std::to_string(kPidMax + kBlockIds) + " ids");
+  if (spec.uid >= kBlockIds || spec.gid >= kBlockIds)
+    return fail(ErrorKind::kInvalid, "--user: with --id-mapping range ids go up to 65535");
   plan.ids.outside = IdMaps::Outside::kPerBlock;
   plan.ids.range_start += kPidMax;
   plan.ids.range_count -= kPidMax;
@@ -65,7 +69,8 @@ Result<> for_privileged(Plan& plan, const spec::SandboxSpec& spec, bool range) {
 
 Result<> for_user(Plan& plan, const spec::SandboxSpec& spec, const Inputs& inputs, bool range) {
   if (inputs.host.supplementary_groups != 0 && !range)
-    plan.notes.emplace_back("an ordinary user cannot drop supplementary groups: the sandbox keeps the caller's " + std::to_string(inputs.host.supplementary_groups));
+    plan.notes.emplace_back("an ordinary user cannot drop supplementary groups: the sandbox keeps the caller's " +
+                            std::to_string(inputs.host.supplementary_groups));
   if (!range) {
     plan.ids.outside = IdMaps::Outside::kOwn;
     plan.ids.uids = {{spec.uid, inputs.host.uid, 1}};
@@ -97,7 +102,8 @@ Result<> compile_identity(Plan& plan, const spec::SandboxSpec& spec, const Input
   if (inputs.host.privileged) return for_privileged(plan, spec, range);
   // Asked for by a capability alone, and not configured: one id is what there is, and the plan says so.
   if (range && spec.id_mapping == spec::IdMapping::kAuto && (inputs.sub_uids.empty() || inputs.sub_gids.empty())) {
-    plan.notes.emplace_back("/etc/subuid and /etc/subgid give this user no ids: only one user exists inside, so changes of owner will fail");
+    plan.notes.emplace_back(
+        "/etc/subuid and /etc/subgid give this user no ids: only one user exists inside, so changes of owner will fail");
     return for_user(plan, spec, inputs, false);
   }
   return for_user(plan, spec, inputs, range);

@@ -24,12 +24,11 @@ struct AbiRow {
 };
 
 constexpr AbiRow kAbis[] = {
-    {1, 0x1fff, 0, 0, 8},
-    {2, 0x3fff, 0, 0, 8},    // REFER
-    {3, 0x7fff, 0, 0, 8},    // TRUNCATE
-    {4, 0x7fff, 3, 0, 16},   // TCP bind and connect
-    {5, 0xffff, 3, 0, 16},   // IOCTL_DEV
-    {6, 0xffff, 3, 3, 24},   // abstract sockets and signals scoped
+    {1, 0x1fff, 0, 0, 8},  {2, 0x3fff, 0, 0, 8},  // REFER
+    {3, 0x7fff, 0, 0, 8},                         // TRUNCATE
+    {4, 0x7fff, 3, 0, 16},                        // TCP bind and connect
+    {5, 0xffff, 3, 0, 16},                        // IOCTL_DEV
+    {6, 0xffff, 3, 3, 24},                        // abstract sockets and signals scoped
 };
 
 const AbiRow& row_of(int abi) {
@@ -47,8 +46,10 @@ Result<> compile_landlock(Plan& plan, const spec::SandboxSpec& spec, const Input
   if (spec.landlock == spec::Switch::kOff) return {};
   if (inputs.host.landlock_abi == 0) {
     const std::string lost = "this kernel has no Landlock, or it is not among the active LSMs";
-    if (!spec.allow_exec.empty()) return fail(ErrorKind::kUnsupported, "--allow-exec: " + lost + ", and nothing else tells programs apart");
-    if (spec.landlock == spec::Switch::kOn) return degrade(plan, spec, "--landlock on: " + lost, "boot with lsm=landlock,... (Linux 5.13 or later)");
+    if (!spec.allow_exec.empty())
+      return fail(ErrorKind::kUnsupported, "--allow-exec: " + lost + ", and nothing else tells programs apart");
+    if (spec.landlock == spec::Switch::kOn)
+      return degrade(plan, spec, "--landlock on: " + lost, "boot with lsm=landlock,... (Linux 5.13 or later)");
     plan.degradations.push_back(lost + ": the second wall around files is missing");
     return {};
   }
@@ -65,7 +66,9 @@ Result<> compile_landlock(Plan& plan, const spec::SandboxSpec& spec, const Input
   const std::uint64_t execute = spec.allow_exec.empty() ? kExecute : 0;
   const std::uint64_t read = kReadFile | kReadDir | execute;
   const std::uint64_t all = row.fs & ~(execute == 0 ? kExecute : 0ULL);
-  const auto add = [&](std::string path, std::uint64_t access) { landlock.rules.push_back({std::move(path), -1, access & row.fs}); };
+  const auto add = [&](std::string path, std::uint64_t access) {
+    landlock.rules.push_back({std::move(path), -1, access & row.fs});
+  };
   add("/", spec.writable ? all : read);
   add("/proc", read | kWriteFile | kTruncate);
   add("/dev", read | kWriteFile | kTruncate | kIoctlDev);

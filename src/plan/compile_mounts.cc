@@ -29,8 +29,11 @@ struct LinkRow {
   const char* source;
 };
 
-constexpr LinkRow kDeviceLinks[] = {{"dev/fd", "/proc/self/fd"},          {"dev/stdin", "/proc/self/fd/0"}, {"dev/stdout", "/proc/self/fd/1"},
-                                    {"dev/stderr", "/proc/self/fd/2"},    {"dev/ptmx", "pts/ptmx"}};
+constexpr LinkRow kDeviceLinks[] = {{"dev/fd", "/proc/self/fd"},
+                                    {"dev/stdin", "/proc/self/fd/0"},
+                                    {"dev/stdout", "/proc/self/fd/1"},
+                                    {"dev/stderr", "/proc/self/fd/2"},
+                                    {"dev/ptmx", "pts/ptmx"}};
 
 std::string relative(std::string_view path) {
   while (path.starts_with('/')) path.remove_prefix(1);
@@ -73,8 +76,12 @@ class Mounts {
          .attr_set = attr_set});
   }
 
-  void directory(const std::string& target, std::uint32_t mode = 0755) { add({.op = Op::kDirectory, .target = relative(target), .mode = mode}); }
-  void file(const std::string& target, std::string data) { add({.op = Op::kFile, .target = relative(target), .data = std::move(data), .mode = 0644}); }
+  void directory(const std::string& target, std::uint32_t mode = 0755) {
+    add({.op = Op::kDirectory, .target = relative(target), .mode = mode});
+  }
+  void file(const std::string& target, std::string data) {
+    add({.op = Op::kFile, .target = relative(target), .data = std::move(data), .mode = 0644});
+  }
   void mount_file(const std::string& target) { add({.op = Op::kFile, .target = relative(target), .mode = 0644}); }
 
   // Id-mapped where the caller's ids and the sandbox's are different people: files written there belong to `owner`.
@@ -102,7 +109,11 @@ class Mounts {
       directory("usr-work");
       directory("usr-lower");
       add({.op = Op::kSelfBind, .target = "root", .attr_set = kNoSuidDev});
-      add({.op = Op::kBind, .source = "/usr", .target = "usr-lower", .attr_set = kReadOnly, .by_parent = inputs_.host.privileged,
+      add({.op = Op::kBind,
+           .source = "/usr",
+           .target = "usr-lower",
+           .attr_set = kReadOnly,
+           .by_parent = inputs_.host.privileged,
            .idmap = root_ownership({})});
       directory("root/usr");
       overlay("root/usr", "usr-lower", "usr-upper", "usr-work");
@@ -125,7 +136,11 @@ class Mounts {
         directory(entry.path);
       else
         mount_file(entry.path);
-      add({.op = Op::kBind, .source = entry.path, .target = relative(entry.path), .attr_set = kReadOnly, .recursive = is_directory});
+      add({.op = Op::kBind,
+           .source = entry.path,
+           .target = relative(entry.path),
+           .attr_set = kReadOnly,
+           .recursive = is_directory});
     }
   }
 
@@ -143,7 +158,8 @@ class Mounts {
     file("/etc/group", std::move(group));
     file("/etc/hosts", "127.0.0.1 localhost " + spec_.hostname + "\n::1 localhost ip6-localhost ip6-loopback\n");
     file("/etc/hostname", spec_.hostname + "\n");
-    file("/etc/nsswitch.conf", "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nservices: files\nprotocols: files\n");
+    file("/etc/nsswitch.conf",
+         "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nservices: files\nprotocols: files\n");
     file("/etc/host.conf", "multi on\n");
   }
 
@@ -167,7 +183,13 @@ class Mounts {
     // Mount points that the directory lacks are made in a layer above it: the directory itself is never written to.
     const bool layered = spec_.writable || !root.missing.empty();
     const std::optional<Ownership> idmap = spec_.writable ? root_ownership(root.source) : std::nullopt;
-    Operation bind{.op = Op::kBind, .source = root.path, .target = "", .attr_set = kReadOnly, .recursive = true, .by_parent = inputs_.host.privileged, .idmap = idmap};
+    Operation bind{.op = Op::kBind,
+                   .source = root.path,
+                   .target = "",
+                   .attr_set = kReadOnly,
+                   .recursive = true,
+                   .by_parent = inputs_.host.privileged,
+                   .idmap = idmap};
     if (!layered) {
       add(std::move(bind));
       return;
@@ -195,7 +217,11 @@ class Mounts {
 
   void proc() {
     root_directory("/proc", 0555);
-    add({.op = Op::kFilesystem, .source = "proc", .target = "proc", .attr_set = kNoSuidDev | MOUNT_ATTR_NOEXEC, .no_follow = true});
+    add({.op = Op::kFilesystem,
+         .source = "proc",
+         .target = "proc",
+         .attr_set = kNoSuidDev | MOUNT_ATTR_NOEXEC,
+         .no_follow = true});
     for (const char* path : tables::kMaskedPaths) add({.op = Op::kMask, .target = relative(path)});
     for (const char* path : tables::kReadOnlyPaths)
       add({.op = Op::kSelfBind, .target = relative(path), .attr_set = kReadOnly | MOUNT_ATTR_NOEXEC});
@@ -210,7 +236,11 @@ class Mounts {
          .attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC,
          .no_follow = true});
     for (const DeviceRow& device : kDevices)
-      add({.op = Op::kDevice, .source = device.path, .target = relative(device.path), .attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, .mode = device.number});
+      add({.op = Op::kDevice,
+           .source = device.path,
+           .target = relative(device.path),
+           .attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC,
+           .mode = device.number});
     for (const LinkRow& link : kDeviceLinks) add({.op = Op::kSymlink, .source = link.source, .target = link.target});
     directory("/dev/pts");
     add({.op = Op::kFilesystem,
@@ -263,7 +293,8 @@ class Mounts {
     if (inputs_.root.is_host) {
       // Below a directory of the host that is itself mounted read-only there is nothing to make.
       for (const host::HostEntry& entry : inputs_.root.entries)
-        if (entry.kind == host::HostEntry::Kind::kDirectory && is_below(target, entry.path)) return spec_.writable && entry.path == "/usr";
+        if (entry.kind == host::HostEntry::Kind::kDirectory && is_below(target, entry.path))
+          return spec_.writable && entry.path == "/usr";
     }
     return creatable_;
   }
@@ -276,7 +307,8 @@ class Mounts {
       const spec::Tmpfs* tmpfs;
     };
     std::vector<Wanted> wanted;
-    for (std::size_t i = 0; i < spec_.binds.size(); ++i) wanted.push_back({&spec_.binds[i].target, &spec_.binds[i], &inputs_.binds[i], nullptr});
+    for (std::size_t i = 0; i < spec_.binds.size(); ++i)
+      wanted.push_back({&spec_.binds[i].target, &spec_.binds[i], &inputs_.binds[i], nullptr});
     for (const spec::Tmpfs& tmpfs : spec_.tmpfs) wanted.push_back({&tmpfs.target, nullptr, nullptr, &tmpfs});
     // Parents before children, else a later mount would hide an earlier one.
     std::ranges::stable_sort(wanted, {}, [](const Wanted& one) { return std::ranges::count(*one.target, '/'); });
@@ -324,6 +356,8 @@ std::vector<std::string> mount_targets(const spec::ValidSpec& spec) {
   return targets;
 }
 
-void compile_mounts(Plan& plan, const spec::SandboxSpec& spec, const Inputs& inputs) { Mounts(plan, spec, inputs).run(); }
+void compile_mounts(Plan& plan, const spec::SandboxSpec& spec, const Inputs& inputs) {
+  Mounts(plan, spec, inputs).run();
+}
 
 }  // namespace clawrun::plan

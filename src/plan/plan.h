@@ -83,7 +83,7 @@ enum class Stream : std::uint8_t {
 };
 
 struct Plan {
-  std::uint64_t clone_flags = 0;  // CLONE_NEW*, of clone3
+  std::uint64_t clone_flags = 0;           // CLONE_NEW*, of clone3
   std::optional<std::string> new_network;  // a network namespace, made after clone3; the netlink request for its loopback
   bool new_time_namespace = false;
   IdMaps ids;

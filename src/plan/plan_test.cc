@@ -18,7 +18,8 @@ host::HostFacts a_host(bool privileged) {
   facts.gid = facts.uid;
   facts.privileged = privileged;
   facts.landlock_abi = 6;
-  facts.has_clone3 = facts.has_openat2 = facts.has_close_range = facts.has_mount_api = facts.has_mount_setattr = facts.has_seccomp_filter = true;
+  facts.has_clone3 = facts.has_openat2 = facts.has_close_range = facts.has_mount_api = facts.has_mount_setattr =
+      facts.has_seccomp_filter = true;
   return facts;
 }
 
@@ -44,7 +45,8 @@ Result<Plan> compiled(const spec::SandboxSpec& spec, const Inputs& inputs) {
 }
 
 const Operation* find(const Plan& plan, child::Op op, std::string_view target) {
-  const auto found = std::ranges::find_if(plan.operations, [&](const Operation& one) { return one.op == op && one.target == target; });
+  const auto found =
+      std::ranges::find_if(plan.operations, [&](const Operation& one) { return one.op == op && one.target == target; });
   return found == plan.operations.end() ? nullptr : &*found;
 }
 
@@ -100,7 +102,8 @@ TEST_CASE("a range of ids is taken around the caller's own") {
   spec.uid = spec.gid = 1000;
   const auto inner = compiled(spec, inputs);
   REQUIRE(inner);
-  CHECK(std::ranges::count_if(inner->ids.uids, [](const IdMapLine& line) { return line.inside <= 1000 && 1000 < line.inside + line.count; }) == 1);
+  CHECK(std::ranges::count_if(inner->ids.uids,
+                              [](const IdMapLine& line) { return line.inside <= 1000 && 1000 < line.inside + line.count; }) == 1);
   CHECK(inner->ids.uids[0].outside == 1001);
 }
 

@@ -20,11 +20,13 @@ struct FlagRow {
 
 constexpr FlagRow kNamespaces[] = {{CLONE_NEWUSER, "user"}, {CLONE_NEWNS, "mount"}, {CLONE_NEWPID, "pid"},
                                    {CLONE_NEWIPC, "ipc"},   {CLONE_NEWUTS, "uts"},  {CLONE_NEWCGROUP, "cgroup"}};
-constexpr FlagRow kMountAttributes[] = {{MOUNT_ATTR_RDONLY, "ro"}, {MOUNT_ATTR_NOSUID, "nosuid"}, {MOUNT_ATTR_NODEV, "nodev"}, {MOUNT_ATTR_NOEXEC, "noexec"}};
-constexpr FlagRow kFsRights[] = {{1U << 0U, "execute"},    {1U << 1U, "write_file"}, {1U << 2U, "read_file"},   {1U << 3U, "read_dir"},
-                                 {1U << 4U, "remove_dir"}, {1U << 5U, "remove_file"}, {1U << 6U, "make_char"},  {1U << 7U, "make_dir"},
-                                 {1U << 8U, "make_reg"},   {1U << 9U, "make_sock"},  {1U << 10U, "make_fifo"},  {1U << 11U, "make_block"},
-                                 {1U << 12U, "make_sym"},  {1U << 13U, "refer"},     {1U << 14U, "truncate"},   {1U << 15U, "ioctl_dev"}};
+constexpr FlagRow kMountAttributes[] = {
+    {MOUNT_ATTR_RDONLY, "ro"}, {MOUNT_ATTR_NOSUID, "nosuid"}, {MOUNT_ATTR_NODEV, "nodev"}, {MOUNT_ATTR_NOEXEC, "noexec"}};
+constexpr FlagRow kFsRights[] = {
+    {1U << 0U, "execute"},    {1U << 1U, "write_file"},  {1U << 2U, "read_file"},  {1U << 3U, "read_dir"},
+    {1U << 4U, "remove_dir"}, {1U << 5U, "remove_file"}, {1U << 6U, "make_char"},  {1U << 7U, "make_dir"},
+    {1U << 8U, "make_reg"},   {1U << 9U, "make_sock"},   {1U << 10U, "make_fifo"}, {1U << 11U, "make_block"},
+    {1U << 12U, "make_sym"},  {1U << 13U, "refer"},      {1U << 14U, "truncate"},  {1U << 15U, "ioctl_dev"}};
 constexpr FlagRow kNetRights[] = {{1U << 0U, "bind_tcp"}, {1U << 1U, "connect_tcp"}};
 constexpr FlagRow kScopes[] = {{1U << 0U, "abstract_unix_socket"}, {1U << 1U, "signal"}};
 
@@ -41,9 +43,10 @@ struct OpRow {
   const char* name;
 };
 
-constexpr OpRow kOps[] = {{Op::kFilesystem, "filesystem"}, {Op::kBind, "bind"},   {Op::kEnter, "enter"},     {Op::kDevice, "device"},
-                          {Op::kDirectory, "directory"},   {Op::kFile, "file"},   {Op::kSymlink, "symlink"}, {Op::kMask, "mask"},
-                          {Op::kSelfBind, "self_bind"},    {Op::kAttributes, "attributes"}, {Op::kHostname, "hostname"}};
+constexpr OpRow kOps[] = {{Op::kFilesystem, "filesystem"}, {Op::kBind, "bind"},           {Op::kEnter, "enter"},
+                          {Op::kDevice, "device"},         {Op::kDirectory, "directory"}, {Op::kFile, "file"},
+                          {Op::kSymlink, "symlink"},       {Op::kMask, "mask"},           {Op::kSelfBind, "self_bind"},
+                          {Op::kAttributes, "attributes"}, {Op::kHostname, "hostname"}};
 
 std::string octal(std::uint32_t mode) {
   std::string text;
@@ -68,7 +71,8 @@ Json operation_json(const plan::Operation& op) {
   if (op.recursive) json["recursive"] = true;
   if (op.no_follow) json["no_follow"] = true;
   if (op.by_parent) json["opened_by"] = "supervisor";
-  if (op.idmap) json["idmap"] = op.idmap->whole_range ? Json("range") : Json{{"disk_uid", op.idmap->uid}, {"disk_gid", op.idmap->gid}};
+  if (op.idmap)
+    json["idmap"] = op.idmap->whole_range ? Json("range") : Json{{"disk_uid", op.idmap->uid}, {"disk_gid", op.idmap->gid}};
   return json;
 }
 
@@ -80,7 +84,8 @@ Json ids_json(const plan::IdMaps& ids, bool groups) {
     if (ids.outside == plan::IdMaps::Outside::kPerProcess)
       one["outside"] = std::to_string(ids.range_start) + " + pid % " + std::to_string(ids.range_count);
     if (ids.outside == plan::IdMaps::Outside::kPerBlock)
-      one["outside"] = "a free block of " + std::to_string(ids.range_start) + ".." + std::to_string(ids.range_start + (ids.range_count - 1));
+      one["outside"] =
+          "a free block of " + std::to_string(ids.range_start) + ".." + std::to_string(ids.range_start + (ids.range_count - 1));
     lines.push_back(std::move(one));
   }
   return lines;
@@ -106,7 +111,8 @@ Json landlock_json(const plan::Landlock& landlock) {
 Json filter_json(const std::vector<sock_filter>& filter) {
   std::uint64_t hash = 14695981039346656037U;
   for (const sock_filter& one : filter)
-    for (const std::uint64_t part : {std::uint64_t{one.code}, std::uint64_t{one.jt}, std::uint64_t{one.jf}, std::uint64_t{one.k}}) hash = (hash ^ part) * 1099511628211U;
+    for (const std::uint64_t part : {std::uint64_t{one.code}, std::uint64_t{one.jt}, std::uint64_t{one.jf}, std::uint64_t{one.k}})
+      hash = (hash ^ part) * 1099511628211U;
   return Json{{"instructions", filter.size()}, {"fnv1a", std::to_string(hash)}};
 }
 
@@ -127,7 +133,8 @@ Json confinement_json(const plan::Plan& plan) {
   json["seccomp"] = {{"profile", plan.seccomp_name}, {"filters", Json::array()}, {"start_cookie", plan.has_start_cookie}};
   for (const auto& filter : plan.filters) json["seccomp"]["filters"].push_back(filter_json(filter));
   json["rlimits"] = Json::array();
-  for (const child::Rlimit& limit : plan.rlimits) json["rlimits"].push_back({{"resource", limit.resource}, {"soft", limit.soft}, {"hard", limit.hard}});
+  for (const child::Rlimit& limit : plan.rlimits)
+    json["rlimits"].push_back({{"resource", limit.resource}, {"soft", limit.soft}, {"hard", limit.hard}});
   return json;
 }
 
@@ -140,8 +147,14 @@ std::string plan_to_json(const plan::Plan& plan) {
   json["namespaces"] = names_of(plan.clone_flags, kNamespaces);
   if (plan.new_network) json["namespaces"].push_back("network");
   if (plan.new_time_namespace) json["namespaces"].push_back("time");
-  json["ids"] = {{"uid", plan.uid}, {"gid", plan.gid}, {"uid_map", ids_json(plan.ids, false)}, {"gid_map", ids_json(plan.ids, true)},
-                 {"setgroups", plan.ids.deny_setgroups ? "deny" : "allow"}, {"written_by", plan.ids.with_helpers ? "newuidmap, newgidmap" : plan.ids.outside == plan::IdMaps::Outside::kOwn ? "child" : "supervisor"},
+  json["ids"] = {{"uid", plan.uid},
+                 {"gid", plan.gid},
+                 {"uid_map", ids_json(plan.ids, false)},
+                 {"gid_map", ids_json(plan.ids, true)},
+                 {"setgroups", plan.ids.deny_setgroups ? "deny" : "allow"},
+                 {"written_by", plan.ids.with_helpers                             ? "newuidmap, newgidmap"
+                                : plan.ids.outside == plan::IdMaps::Outside::kOwn ? "child"
+                                                                                  : "supervisor"},
                  {"drop_groups", plan.drop_groups}};
   json["operations"] = Json::array();
   for (const plan::Operation& op : plan.operations) json["operations"].push_back(operation_json(op));

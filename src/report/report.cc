@@ -35,8 +35,9 @@ struct LimitRow {
   const char* name;
 };
 
-constexpr LimitRow kLimits[] = {{RLIMIT_CPU, "cpu_time_s"}, {RLIMIT_NOFILE, "nofile"}, {RLIMIT_NPROC, "nproc"},          {RLIMIT_FSIZE, "fsize_bytes"},
-                                {RLIMIT_STACK, "stack_bytes"}, {RLIMIT_CORE, "core_bytes"}, {RLIMIT_AS, "address_space_bytes"}};
+constexpr LimitRow kLimits[] = {{RLIMIT_CPU, "cpu_time_s"},        {RLIMIT_NOFILE, "nofile"},     {RLIMIT_NPROC, "nproc"},
+                                {RLIMIT_FSIZE, "fsize_bytes"},     {RLIMIT_STACK, "stack_bytes"}, {RLIMIT_CORE, "core_bytes"},
+                                {RLIMIT_AS, "address_space_bytes"}};
 
 Json limits_of(const plan::Plan& plan) {
   Json limits = Json::object();
@@ -49,15 +50,20 @@ Json limits_of(const plan::Plan& plan) {
 }
 
 // Names and arguments of strangers may be any bytes: what is not UTF-8 is replaced, not refused.
-std::string dump(const Json& json, int indent) { return json.dump(indent, ' ', false, Json::error_handler_t::replace) + "\n"; }
+std::string dump(const Json& json, int indent) {
+  return json.dump(indent, ' ', false, Json::error_handler_t::replace) + "\n";
+}
 
 }  // namespace
 
 int exit_code(const spec::Outcome& outcome) {
   switch (outcome.status) {
-    case spec::Status::kTimeout: return tables::kExitTimeout;
-    case spec::Status::kSignaled: return tables::kExitSignalBase + outcome.signal;
-    default: return outcome.exit_code;
+    case spec::Status::kTimeout:
+      return tables::kExitTimeout;
+    case spec::Status::kSignaled:
+      return tables::kExitSignalBase + outcome.signal;
+    default:
+      return outcome.exit_code;
   }
 }
 
@@ -86,11 +92,14 @@ std::string to_json(const spec::Outcome& outcome, const plan::Plan* plan) {
 
 std::string explanation(const spec::Outcome& outcome, const plan::Plan& plan) {
   if (outcome.status == spec::Status::kTimeout)
-    return "the command was ended after " + std::to_string(plan.timeout.count()) + " ms (--timeout)" + (outcome.reason.empty() ? "" : ": " + outcome.reason);
+    return "the command was ended after " + std::to_string(plan.timeout.count()) + " ms (--timeout)" +
+           (outcome.reason.empty() ? "" : ": " + outcome.reason);
   if (outcome.status == spec::Status::kSignaled && outcome.signal == SIGSYS)
     return "the command was ended by the seccomp profile \"" + plan.seccomp_name + "\" (SIGSYS)";
-  if (outcome.status == spec::Status::kSignaled && outcome.signal == SIGXCPU) return "the command used up its processor time (--cpu-time)";
-  if (outcome.status == spec::Status::kSignaled && outcome.signal == SIGXFSZ) return "the command wrote a file larger than allowed (--fsize)";
+  if (outcome.status == spec::Status::kSignaled && outcome.signal == SIGXCPU)
+    return "the command used up its processor time (--cpu-time)";
+  if (outcome.status == spec::Status::kSignaled && outcome.signal == SIGXFSZ)
+    return "the command wrote a file larger than allowed (--fsize)";
   return outcome.reason;
 }
 

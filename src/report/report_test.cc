@@ -15,7 +15,9 @@ namespace clawrun::report {
 
 namespace {
 
-std::string read(const std::string& path) { return sys::read_file(path, 1 << 20U).value_or(""); }
+std::string read(const std::string& path) {
+  return sys::read_file(path, 1 << 20U).value_or("");
+}
 
 void write(const std::string& path, std::string_view text) {
   const auto file = sys::open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
@@ -36,7 +38,8 @@ plan::Inputs made_up_inputs(bool privileged, const spec::SandboxSpec& spec) {
                          {"/usr", host::HostEntry::Kind::kDirectory, ""},
                          {"/etc/ld.so.cache", host::HostEntry::Kind::kFile, ""}};
   // The filters themselves have tests of their own; here only their sizes would change with each edit of a profile.
-  inputs.seccomp = seccomp::Compiled{.name = spec.seccomp, .filters = {{{6, 0, 0, 0x7fff0000}}}, .has_start_cookie = spec.seccomp == "strict"};
+  inputs.seccomp =
+      seccomp::Compiled{.name = spec.seccomp, .filters = {{{6, 0, 0, 0x7fff0000}}}, .has_start_cookie = spec.seccomp == "strict"};
   inputs.loopback_request = std::string(32, 'n');
   inputs.sub_uids = inputs.sub_gids = {{100000, 65536}};
   return inputs;
@@ -84,8 +87,9 @@ TEST_CASE("the report has every field, with values of the promised kinds") {
   plan.rootfs = "host";
   plan.rlimits = {{7, 1024, 1024}};
   const auto json = nlohmann::json::parse(to_json(outcome, &plan));
-  for (const char* field : {"id", "status", "exit_code", "signal", "reason", "started_at", "wall_us", "cpu_user_us", "cpu_system_us", "memory_peak_bytes",
-                            "oom_killed", "timed_out", "rootfs", "profile", "limits", "degradations", "stages_us"})
+  for (const char* field :
+       {"id", "status", "exit_code", "signal", "reason", "started_at", "wall_us", "cpu_user_us", "cpu_system_us",
+        "memory_peak_bytes", "oom_killed", "timed_out", "rootfs", "profile", "limits", "degradations", "stages_us"})
     CHECK(json.contains(field));
   CHECK(json["status"] == "signaled");
   CHECK(json["exit_code"] == 137);

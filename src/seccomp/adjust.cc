@@ -17,7 +17,8 @@ void ignore_start_cookie(Compiled& compiled) {
   constexpr auto kLow = static_cast<std::uint32_t>(kStartCookiePlaceholder);
   for (std::vector<sock_filter>& filter : compiled.filters)
     for (sock_filter& instruction : filter)
-      if (instruction.code == (BPF_JMP | BPF_JEQ | BPF_K) && (instruction.k == kHigh || instruction.k == kLow)) instruction.jf = instruction.jt;
+      if (instruction.code == (BPF_JMP | BPF_JEQ | BPF_K) && (instruction.k == kHigh || instruction.k == kLow))
+        instruction.jf = instruction.jt;
   compiled.has_start_cookie = false;
 }
 

@@ -15,9 +15,9 @@ enum class Status : std::uint8_t { kExited, kSignaled, kTimeout, kOom, kSetupFai
 
 struct Outcome {
   Status status = Status::kSetupFailed;
-  int exit_code = 0;    // of the command; with kSetupFailed the exit status of clawrun
-  int signal = 0;       // that ended the command, or 0
-  std::string reason;   // a sentence, where the status alone does not say it
+  int exit_code = 0;   // of the command; with kSetupFailed the exit status of clawrun
+  int signal = 0;      // that ended the command, or 0
+  std::string reason;  // a sentence, where the status alone does not say it
   std::string id;
   std::chrono::system_clock::time_point started_at;
   std::uint64_t wall_us = 0;

@@ -22,7 +22,8 @@ Result<std::string> as_words(const Json& value) {
   if (value.is_string()) return value.get<std::string>();
   if (value.is_boolean()) return std::string(value.get<bool>() ? "on" : "off");
   if (value.is_number_unsigned()) return std::to_string(value.get<std::uint64_t>());
-  if (value.is_number()) return fail(ErrorKind::kInvalid, value.dump() + " is not allowed: write a whole number that is not negative, or a string");
+  if (value.is_number())
+    return fail(ErrorKind::kInvalid, value.dump() + " is not allowed: write a whole number that is not negative, or a string");
   return fail(ErrorKind::kInvalid, std::string("a ") + value.type_name() + " is not allowed: write a string");
 }
 
@@ -71,7 +72,8 @@ Result<> apply_list(SandboxSpec& spec, const Setting& setting, const Json& value
   }
   if (!value.is_array()) return fail(ErrorKind::kInvalid, where + ": write an array of strings");
   for (std::size_t i = 0; i < value.size(); ++i)
-    if (auto applied = apply_one(spec, setting, value[i]); !applied) return while_doing(where + "[" + std::to_string(i) + "]", applied.error());
+    if (auto applied = apply_one(spec, setting, value[i]); !applied)
+      return while_doing(where + "[" + std::to_string(i) + "]", applied.error());
   return {};
 }
 
@@ -95,8 +97,10 @@ Result<> apply_profile(SandboxSpec& spec, std::string_view text, std::string_vie
   if (text.size() > kMaxProfileBytes) return fail(ErrorKind::kInvalid, file + ": larger than 1m, which no profile is");
   try {
     RepeatedKey repeated;
-    const Json profile = Json::parse(text, [&](int, Json::parse_event_t event, Json& parsed) { return repeated.watch(event, parsed); });
-    if (!repeated.key().empty()) return fail(ErrorKind::kInvalid, file + ": the key " + clawrun::quoted(repeated.key()) + " stands twice");
+    const Json profile =
+        Json::parse(text, [&](int, Json::parse_event_t event, Json& parsed) { return repeated.watch(event, parsed); });
+    if (!repeated.key().empty())
+      return fail(ErrorKind::kInvalid, file + ": the key " + clawrun::quoted(repeated.key()) + " stands twice");
     if (!profile.is_object()) return fail(ErrorKind::kInvalid, file + ": a profile is a JSON object of settings");
     for (const auto& [key, value] : profile.items()) TRY(apply_key(spec, key, value, file + ": " + printed(key)));
   } catch (const Json::parse_error& error) {

@@ -12,7 +12,9 @@ namespace {
 
 using Apply = Result<>(SandboxSpec&, std::string_view);
 
-Failure invalid(std::string message) { return fail(ErrorKind::kInvalid, std::move(message)); }
+Failure invalid(std::string message) {
+  return fail(ErrorKind::kInvalid, std::move(message));
+}
 
 Failure not_one_of(std::string_view value, std::span<const std::string_view> allowed) {
   std::string list;
@@ -46,7 +48,8 @@ Result<> apply_workspace(SandboxSpec& spec, std::string_view value) {
   Bind bind;
   std::vector<std::string> parts = split_paths(value);
   TRY(take_access(parts, bind));
-  if (parts.size() != 1 || parts[0].empty()) return invalid(quoted(value) + " is not DIR[:ro] (a colon in a path is written \\:)");
+  if (parts.size() != 1 || parts[0].empty())
+    return invalid(quoted(value) + " is not DIR[:ro] (a colon in a path is written \\:)");
   bind.source = parts[0];
   bind.target = kWorkspace;
   spec.workspace = std::move(bind);
@@ -214,53 +217,88 @@ Result<> apply_preserve_fd(SandboxSpec& spec, std::string_view value) {
 
 constexpr auto kSettings = std::to_array<Setting>({
     {"rootfs", ValueKind::kValue, Section::kRoot, "NAME|DIR|host",
-     "root filesystem: a name in the store (clawrun rootfs list), a directory, or the host's own /usr, read-only", &apply_text<&SandboxSpec::rootfs>},
-    {"writable", ValueKind::kFlag, Section::kRoot, "", "lay a size-limited tmpfs over the root; what is written is thrown away", &apply_flag<&SandboxSpec::writable>},
-    {"workspace", ValueKind::kValue, Section::kRoot, "DIR[:ro]", "the caller's directory at /workspace, where the command starts", &apply_workspace},
+     "root filesystem: a name in the store (clawrun rootfs list), a directory, or the host's own /usr, read-only",
+     &apply_text<&SandboxSpec::rootfs>},
+    {"writable", ValueKind::kFlag, Section::kRoot, "", "lay a size-limited tmpfs over the root; what is written is thrown away",
+     &apply_flag<&SandboxSpec::writable>},
+    {"workspace", ValueKind::kValue, Section::kRoot, "DIR[:ro]", "the caller's directory at /workspace, where the command starts",
+     &apply_workspace},
     {"bind", ValueKind::kList, Section::kRoot, "SRC:DST[:ro]", "a file or directory of the host in the sandbox", &apply_bind},
     {"tmpfs", ValueKind::kList, Section::kRoot, "DST[:SIZE]", "an empty, size-limited tmpfs", &apply_tmpfs},
-    {"tmp-size", ValueKind::kValue, Section::kRoot, "SIZE", "size of /tmp, of /workspace without --workspace, and of each tmpfs (default 256m)", &apply_size<&SandboxSpec::tmp_size_bytes>},
-    {"workdir", ValueKind::kValue, Section::kRoot, "DIR", "where the command starts (default /workspace)", &apply_text<&SandboxSpec::workdir>},
+    {"tmp-size", ValueKind::kValue, Section::kRoot, "SIZE",
+     "size of /tmp, of /workspace without --workspace, and of each tmpfs (default 256m)",
+     &apply_size<&SandboxSpec::tmp_size_bytes>},
+    {"workdir", ValueKind::kValue, Section::kRoot, "DIR", "where the command starts (default /workspace)",
+     &apply_text<&SandboxSpec::workdir>},
     {"env", ValueKind::kList, Section::kEnvironment, "K[=V]", "set a variable, or pass the caller's on", &apply_env},
-    {"env-file", ValueKind::kList, Section::kEnvironment, "FILE", "variables from a file, one K=V or K a line; # begins a comment line", &apply_env_file},
-    {"user", ValueKind::kValue, Section::kEnvironment, "UID[:GID]|root", "identity inside (default 1000:1000); root has no power either", &apply_user},
-    {"cap-add", ValueKind::kList, Section::kEnvironment, "NAME", "keep a capability, over the sandbox's own namespaces only", &apply_cap_add},
+    {"env-file", ValueKind::kList, Section::kEnvironment, "FILE",
+     "variables from a file, one K=V or K a line; # begins a comment line", &apply_env_file},
+    {"user", ValueKind::kValue, Section::kEnvironment, "UID[:GID]|root",
+     "identity inside (default 1000:1000); root has no power either", &apply_user},
+    {"cap-add", ValueKind::kList, Section::kEnvironment, "NAME", "keep a capability, over the sandbox's own namespaces only",
+     &apply_cap_add},
     {"id-mapping", ValueKind::kValue, Section::kEnvironment, "auto|single|range",
-     "how many user ids exist inside: one, or 65536 for package managers (auto: range when --cap-add needs it)", &apply_id_mapping},
+     "how many user ids exist inside: one, or 65536 for package managers (auto: range when --cap-add needs it)",
+     &apply_id_mapping},
     {"uid-range", ValueKind::kValue, Section::kEnvironment, "START:COUNT",
      "started by root: the host ids that sandboxes run as (default 1879048192:268435456)", &apply_uid_range},
-    {"hostname", ValueKind::kValue, Section::kEnvironment, "NAME", "hostname inside (default sandbox)", &apply_text<&SandboxSpec::hostname>},
-    {"network", ValueKind::kValue, Section::kIsolation, "none|host", "none: loopback only (default); host: the host's network, unprotected", &apply_network},
-    {"seccomp", ValueKind::kValue, Section::kIsolation, "NAME|FILE|unconfined", "system call filter: default, strict, network, docker-compatible, a file, or none", &apply_text<&SandboxSpec::seccomp>},
-    {"allow-exec", ValueKind::kList, Section::kIsolation, "PATH", "with --seccomp strict: a program that the command may execute (needs Landlock)", &apply_allow_exec},
-    {"landlock", ValueKind::kValue, Section::kIsolation, "on|off|auto", "second wall around files, scopes and ports: on is an error where the kernel has none (default auto)", &apply_landlock},
-    {"no-init", ValueKind::kFlag, Section::kIsolation, "", "the command is pid 1 itself: nobody reaps, nobody forwards signals", &apply_no_init},
-    {"time-ns", ValueKind::kFlag, Section::kIsolation, "", "a time namespace of its own", &apply_flag<&SandboxSpec::time_namespace>},
-    {"timeout", ValueKind::kValue, Section::kLimits, "TIME", "end the command after this wall time: TERM, then KILL after --grace (exit 124)", &apply_duration<&SandboxSpec::timeout>},
-    {"grace", ValueKind::kValue, Section::kLimits, "TIME", "between TERM and the KILL of everything (default 2s)", &apply_duration<&SandboxSpec::grace>},
-    {"cpu-time", ValueKind::kValue, Section::kLimits, "TIME", "processor time of each process, in whole seconds (RLIMIT_CPU)", &apply_cpu_time},
-    {"nofile", ValueKind::kValue, Section::kLimits, "N", "open files of each process (RLIMIT_NOFILE, default 1024)", &apply_count<&SandboxSpec::nofile>},
-    {"nproc", ValueKind::kValue, Section::kLimits, "N", "processes and threads of the sandbox (RLIMIT_NPROC, default 512)", &apply_count<&SandboxSpec::nproc>},
-    {"fsize", ValueKind::kValue, Section::kLimits, "SIZE", "largest file that a process may write (RLIMIT_FSIZE)", &apply_size<&SandboxSpec::fsize_bytes>},
-    {"stack", ValueKind::kValue, Section::kLimits, "SIZE", "stack of each process (RLIMIT_STACK)", &apply_size<&SandboxSpec::stack_bytes>},
-    {"address-space", ValueKind::kValue, Section::kLimits, "SIZE", "virtual memory of each process (RLIMIT_AS)", &apply_size<&SandboxSpec::address_space_bytes>},
-    {"memory", ValueKind::kValue, Section::kLimits, "SIZE", "memory of the whole sandbox (not enforced yet: an error)", &apply_text<&SandboxSpec::memory>},
-    {"cpus", ValueKind::kValue, Section::kLimits, "N", "processors' worth of time (not enforced yet: an error)", &apply_text<&SandboxSpec::cpus>},
-    {"cpuset", ValueKind::kValue, Section::kLimits, "LIST", "processors that may be used (not enforced yet: an error)", &apply_text<&SandboxSpec::cpuset>},
-    {"pids", ValueKind::kValue, Section::kLimits, "N", "processes of the whole sandbox (not enforced yet: an error)", &apply_text<&SandboxSpec::pids>},
-    {"tty", ValueKind::kFlag, Section::kStdio, "", "a terminal of the sandbox's own, copied to and from the caller's", &apply_flag<&SandboxSpec::tty>},
+    {"hostname", ValueKind::kValue, Section::kEnvironment, "NAME", "hostname inside (default sandbox)",
+     &apply_text<&SandboxSpec::hostname>},
+    {"network", ValueKind::kValue, Section::kIsolation, "none|host",
+     "none: loopback only (default); host: the host's network, unprotected", &apply_network},
+    {"seccomp", ValueKind::kValue, Section::kIsolation, "NAME|FILE|unconfined",
+     "system call filter: default, strict, network, docker-compatible, a file, or none", &apply_text<&SandboxSpec::seccomp>},
+    {"allow-exec", ValueKind::kList, Section::kIsolation, "PATH",
+     "with --seccomp strict: a program that the command may execute (needs Landlock)", &apply_allow_exec},
+    {"landlock", ValueKind::kValue, Section::kIsolation, "on|off|auto",
+     "second wall around files, scopes and ports: on is an error where the kernel has none (default auto)", &apply_landlock},
+    {"no-init", ValueKind::kFlag, Section::kIsolation, "", "the command is pid 1 itself: nobody reaps, nobody forwards signals",
+     &apply_no_init},
+    {"time-ns", ValueKind::kFlag, Section::kIsolation, "", "a time namespace of its own",
+     &apply_flag<&SandboxSpec::time_namespace>},
+    {"timeout", ValueKind::kValue, Section::kLimits, "TIME",
+     "end the command after this wall time: TERM, then KILL after --grace (exit 124)", &apply_duration<&SandboxSpec::timeout>},
+    {"grace", ValueKind::kValue, Section::kLimits, "TIME", "between TERM and the KILL of everything (default 2s)",
+     &apply_duration<&SandboxSpec::grace>},
+    {"cpu-time", ValueKind::kValue, Section::kLimits, "TIME", "processor time of each process, in whole seconds (RLIMIT_CPU)",
+     &apply_cpu_time},
+    {"nofile", ValueKind::kValue, Section::kLimits, "N", "open files of each process (RLIMIT_NOFILE, default 1024)",
+     &apply_count<&SandboxSpec::nofile>},
+    {"nproc", ValueKind::kValue, Section::kLimits, "N", "processes and threads of the sandbox (RLIMIT_NPROC, default 512)",
+     &apply_count<&SandboxSpec::nproc>},
+    {"fsize", ValueKind::kValue, Section::kLimits, "SIZE", "largest file that a process may write (RLIMIT_FSIZE)",
+     &apply_size<&SandboxSpec::fsize_bytes>},
+    {"stack", ValueKind::kValue, Section::kLimits, "SIZE", "stack of each process (RLIMIT_STACK)",
+     &apply_size<&SandboxSpec::stack_bytes>},
+    {"address-space", ValueKind::kValue, Section::kLimits, "SIZE", "virtual memory of each process (RLIMIT_AS)",
+     &apply_size<&SandboxSpec::address_space_bytes>},
+    {"memory", ValueKind::kValue, Section::kLimits, "SIZE", "memory of the whole sandbox (not enforced yet: an error)",
+     &apply_text<&SandboxSpec::memory>},
+    {"cpus", ValueKind::kValue, Section::kLimits, "N", "processors' worth of time (not enforced yet: an error)",
+     &apply_text<&SandboxSpec::cpus>},
+    {"cpuset", ValueKind::kValue, Section::kLimits, "LIST", "processors that may be used (not enforced yet: an error)",
+     &apply_text<&SandboxSpec::cpuset>},
+    {"pids", ValueKind::kValue, Section::kLimits, "N", "processes of the whole sandbox (not enforced yet: an error)",
+     &apply_text<&SandboxSpec::pids>},
+    {"tty", ValueKind::kFlag, Section::kStdio, "", "a terminal of the sandbox's own, copied to and from the caller's",
+     &apply_flag<&SandboxSpec::tty>},
     {"preserve-fd", ValueKind::kList, Section::kStdio, "N", "pass on the caller's descriptor N", &apply_preserve_fd},
-    {"allow-degraded", ValueKind::kFlag, Section::kRunning, "", "go on without a protection that this host cannot give; each is printed and recorded", &apply_flag<&SandboxSpec::allow_degraded>},
+    {"allow-degraded", ValueKind::kFlag, Section::kRunning, "",
+     "go on without a protection that this host cannot give; each is printed and recorded",
+     &apply_flag<&SandboxSpec::allow_degraded>},
 });
 
 }  // namespace
 
 std::string_view section_title(Section section) {
-  constexpr std::string_view kTitles[] = {"Root filesystem", "Environment and identity", "Isolation", "Limits", "Standard streams", "Running"};
+  constexpr std::string_view kTitles[] = {"Root filesystem", "Environment and identity", "Isolation",
+                                          "Limits",          "Standard streams",         "Running"};
   return kTitles[static_cast<std::size_t>(section)];
 }
 
-std::span<const Setting> settings() { return kSettings; }
+std::span<const Setting> settings() {
+  return kSettings;
+}
 
 std::vector<std::string_view> setting_names() {
   std::vector<std::string_view> names;

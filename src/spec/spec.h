@@ -63,7 +63,7 @@ struct SandboxSpec {
 
   // Isolation
   Network network = Network::kNone;
-  std::string seccomp = "default";  // a shipped profile, a file, or "unconfined"
+  std::string seccomp = "default";      // a shipped profile, a file, or "unconfined"
   std::vector<std::string> allow_exec;  // with a profile that refuses exec after the start
   Switch landlock = Switch::kAuto;
   bool init = true;

@@ -24,8 +24,8 @@ bool has_problem(SandboxSpec spec, std::string_view setting) {
 }  // namespace
 
 TEST_CASE("only whole decimal numbers are users (CVE-2016-3697, CVE-2026-30892)") {
-  for (const char* bad : {"", ":", "1000:", ":1000", "+0", "-1", "0x0", "1e3", " 0", "0 ", "root:root", "4294967295", "1000:4294967295",
-                          "18446744073709551616", "1:2:3", "nobody"}) {
+  for (const char* bad : {"", ":", "1000:", ":1000", "+0", "-1", "0x0", "1e3", " 0", "0 ", "root:root", "4294967295",
+                          "1000:4294967295", "18446744073709551616", "1:2:3", "nobody"}) {
     CAPTURE(bad);
     SandboxSpec spec;
     CHECK_FALSE(apply_setting(spec, "user", bad));
@@ -86,7 +86,8 @@ TEST_CASE("every problem is reported at once") {
 }
 
 TEST_CASE("nothing may cover what clawrun makes itself (CVE-2019-16884)") {
-  for (const char* target : {"/", "/proc", "/proc/self/attr", "/dev", "/dev/null", "/sys", "relative", "/a/../proc", "//proc//x"}) {
+  for (const char* target :
+       {"/", "/proc", "/proc/self/attr", "/dev", "/dev/null", "/sys", "relative", "/a/../proc", "//proc//x"}) {
     CAPTURE(target);
     SandboxSpec spec = with_command();
     spec.binds = {{"/x", target, false}};
@@ -115,18 +116,26 @@ TEST_CASE("combinations that contradict each other") {
 
 TEST_CASE("a profile is checked by key") {
   SandboxSpec spec;
-  CHECK(apply_profile(spec, R"({"description": "x", "timeout": "2s", "nproc": 5, "writable": true, "env": {"A": "b"}, "bind": ["/a:/b"]})", "p"));
+  CHECK(apply_profile(
+      spec, R"({"description": "x", "timeout": "2s", "nproc": 5, "writable": true, "env": {"A": "b"}, "bind": ["/a:/b"]})", "p"));
   CHECK(spec.timeout == std::chrono::milliseconds(2000));
   CHECK(*spec.nproc == 5);
   CHECK(spec.writable);
   CHECK(spec.environment[0].name == "A");
   CHECK(spec.binds.size() == 1);
-  const std::pair<const char*, const char*> bad[] = {
-      {R"({"timeuot": "2s"})", "did you mean \"timeout\""}, {R"({"timeout": true})", "p: timeout"}, {R"({"writable": "on"})", "true or false"},
-      {R"({"bind": "/a:/b"})", "array"},                    {R"({"bind": [1, "x"]})", "bind[0]"},   {R"({"env": {"A": 1}})", "env.A"},
-      {R"([])", "object"},                                  {R"({"nproc": -1})", "p: nproc"},       {R"({"nproc": 1.5})", "p: nproc"},
-      {R"({"timeout": null})", "p: timeout"},               {R"({"nproc": 1, "nproc": 2})", "twice"}, {R"({)", "not JSON"},
-      {"", "not JSON"}};
+  const std::pair<const char*, const char*> bad[] = {{R"({"timeuot": "2s"})", "did you mean \"timeout\""},
+                                                     {R"({"timeout": true})", "p: timeout"},
+                                                     {R"({"writable": "on"})", "true or false"},
+                                                     {R"({"bind": "/a:/b"})", "array"},
+                                                     {R"({"bind": [1, "x"]})", "bind[0]"},
+                                                     {R"({"env": {"A": 1}})", "env.A"},
+                                                     {R"([])", "object"},
+                                                     {R"({"nproc": -1})", "p: nproc"},
+                                                     {R"({"nproc": 1.5})", "p: nproc"},
+                                                     {R"({"timeout": null})", "p: timeout"},
+                                                     {R"({"nproc": 1, "nproc": 2})", "twice"},
+                                                     {R"({)", "not JSON"},
+                                                     {"", "not JSON"}};
   for (const auto& [text, expected] : bad) {
     CAPTURE(text);
     SandboxSpec other;

@@ -30,7 +30,8 @@ class Validation {
   void add(std::string setting, std::string message) { problems_.push_back({std::move(setting), std::move(message)}); }
 
   void check_command() {
-    if (spec_.command.empty() || spec_.command[0].empty()) add("command", "no command is given: write it after --, such as clawrun exec -- ls");
+    if (spec_.command.empty() || spec_.command[0].empty())
+      add("command", "no command is given: write it after --, such as clawrun exec -- ls");
     for (const std::string& word : spec_.command)
       if (word.find('\0') != std::string::npos) add("command", "a NUL byte is not allowed in an argument");
   }
@@ -45,7 +46,8 @@ class Validation {
     target = clean;
     if (target == "/") add(setting, "the root itself cannot be covered; choose it with --rootfs");
     for (const std::string_view ours : {"/proc", "/dev", "/sys"})
-      if (target == ours || target.starts_with(std::string(ours) + "/")) add(setting, quoted(target) + " is below " + std::string(ours) + ", which clawrun makes itself");
+      if (target == ours || target.starts_with(std::string(ours) + "/"))
+        add(setting, quoted(target) + " is below " + std::string(ours) + ", which clawrun makes itself");
     if (std::ranges::find(targets_, target) != targets_.end()) add(setting, "two mounts at " + quoted(target));
     targets_.push_back(target);
   }
@@ -80,7 +82,8 @@ class Validation {
 
   void check_environment() {
     for (const Variable& variable : spec_.environment) {
-      if (variable.name.empty() || variable.name.find('=') != std::string::npos) add("env", quoted(variable.name) + " is not a variable name");
+      if (variable.name.empty() || variable.name.find('=') != std::string::npos)
+        add("env", quoted(variable.name) + " is not a variable name");
       if (variable.name.find('\0') != std::string::npos || (variable.value && variable.value->find('\0') != std::string::npos))
         add("env", "a NUL byte is not allowed in " + quoted(variable.name));
     }
@@ -113,9 +116,12 @@ class Validation {
                  {"cpuset", spec_.cpuset, "run clawrun under taskset(1), which the sandbox inherits"},
                  {"pids", spec_.pids, "--nproc limits the sandbox's processes"}};
     for (const auto& limit : later)
-      if (limit.value) add(limit.name, "this version cannot enforce it (it needs the cgroup support of a later one); " + std::string(limit.instead));
+      if (limit.value)
+        add(limit.name,
+            "this version cannot enforce it (it needs the cgroup support of a later one); " + std::string(limit.instead));
     const auto at_least = [&](const char* name, const std::optional<std::uint64_t>& value, std::uint64_t least) {
-      if (value && *value < least) add(name, std::to_string(*value) + " is too little for any command to start: at least " + std::to_string(least));
+      if (value && *value < least)
+        add(name, std::to_string(*value) + " is too little for any command to start: at least " + std::to_string(least));
     };
     at_least("nofile", spec_.nofile, 3);
     at_least("nproc", spec_.nproc, 1);

@@ -22,7 +22,9 @@ namespace {
 
 constexpr int kForwarded[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH};
 
-std::uint64_t microseconds(const timeval& time) { return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000U + static_cast<std::uint64_t>(time.tv_usec); }
+std::uint64_t microseconds(const timeval& time) {
+  return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000U + static_cast<std::uint64_t>(time.tv_usec);
+}
 
 class Supervisor {
  public:
@@ -173,6 +175,8 @@ ForwardedSignals::~ForwardedSignals() {
   if (fd_.valid()) ::pthread_sigmask(SIG_SETMASK, &old_, nullptr);
 }
 
-spec::Outcome supervise(launch::Sandbox& sandbox, const Options& options) { return Supervisor(sandbox, options).run(); }
+spec::Outcome supervise(launch::Sandbox& sandbox, const Options& options) {
+  return Supervisor(sandbox, options).run();
+}
 
 }  // namespace clawrun::supervise

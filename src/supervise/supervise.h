@@ -1,8 +1,8 @@
 // From a running sandbox to its Outcome: one loop over its end, its deadline, the caller's signals and the copied streams.
 #pragma once
 
-#include <csignal>
 #include <chrono>
+#include <csignal>
 
 #include "base/result.h"
 #include "base/unique_fd.h"

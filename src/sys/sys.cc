@@ -38,7 +38,8 @@ Result<UniqueFd> executable_memfd(const char* name, std::span<const unsigned cha
   if (!fd.valid()) return fail_errno("making an executable memfd (is the sysctl vm.memfd_noexec 2?)");
   TRY(write_all(fd.get(), {reinterpret_cast<const char*>(bytes.data()), bytes.size()}));
   if (::fchmod(fd.get(), 0111) != 0) return fail_errno("changing the mode of a memfd");
-  if (::fcntl(fd.get(), F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) != 0) return fail_errno("sealing a memfd");
+  if (::fcntl(fd.get(), F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) != 0)
+    return fail_errno("sealing a memfd");
   return fd;
 }
 

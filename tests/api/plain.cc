@@ -28,7 +28,8 @@ void errors() {
   clawrun_error_free(error);
   const char* const missing[] = {"no-such-command"};
   error = nullptr;
-  check(clawrun_spec_command(spec, 1, missing, &error) == 0 && clawrun_run(spec, &outcome, &error) == -1 && clawrun_error_exit_code(error) == 127,
+  check(clawrun_spec_command(spec, 1, missing, &error) == 0 && clawrun_run(spec, &outcome, &error) == -1 &&
+            clawrun_error_exit_code(error) == 127,
         "a command that is not found is an error with code 127");
   clawrun_error_free(error);
   clawrun_error_free(nullptr);
@@ -46,7 +47,8 @@ void running() {
   check(plan != nullptr && std::strstr(plan, "\"argv\"") != nullptr, "the plan is JSON text");
   clawrun_string_free(plan);
   check(clawrun_run(spec, &outcome, &error) == 0, "a sandbox runs");
-  check(outcome != nullptr && clawrun_outcome_status(outcome) == CLAWRUN_SIGNALED && clawrun_outcome_signal(outcome) == 10, "its signal is reported");
+  check(outcome != nullptr && clawrun_outcome_status(outcome) == CLAWRUN_SIGNALED && clawrun_outcome_signal(outcome) == 10,
+        "its signal is reported");
   check(outcome != nullptr && clawrun_outcome_exit_code(outcome) == 138, "and its exit code");
   check(outcome != nullptr && std::strstr(clawrun_outcome_json(outcome), "\"stages_us\"") != nullptr, "and its report");
   clawrun_outcome_free(outcome);
