@@ -12,7 +12,6 @@ constexpr long kEexist = -17;
 constexpr long kEinval = -22;
 constexpr long kEnametoolong = -36;
 constexpr long kEnodev = -19;
-constexpr long kEloop = -40;
 constexpr unsigned kRecursive = 0x8000;       // AT_RECURSIVE
 constexpr std::uint32_t kNullDevice = 0x103;  // makedev(1, 3)
 

@@ -301,17 +301,21 @@ class Mounts {
 
   void user_mounts() {
     struct Wanted {
+      std::ptrdiff_t depth;
+      std::size_t order;
       const std::string* target;
       const spec::Bind* bind;
       const SourceFacts* facts;
       const spec::Tmpfs* tmpfs;
     };
     std::vector<Wanted> wanted;
-    for (std::size_t i = 0; i < spec_.binds.size(); ++i)
-      wanted.push_back({&spec_.binds[i].target, &spec_.binds[i], &inputs_.binds[i], nullptr});
-    for (const spec::Tmpfs& tmpfs : spec_.tmpfs) wanted.push_back({&tmpfs.target, nullptr, nullptr, &tmpfs});
+    const auto want = [&](const std::string& target, const spec::Bind* bind, const SourceFacts* facts, const spec::Tmpfs* tmpfs) {
+      wanted.push_back({std::ranges::count(target, '/'), wanted.size(), &target, bind, facts, tmpfs});
+    };
+    for (std::size_t i = 0; i < spec_.binds.size(); ++i) want(spec_.binds[i].target, &spec_.binds[i], &inputs_.binds[i], nullptr);
+    for (const spec::Tmpfs& tmpfs : spec_.tmpfs) want(tmpfs.target, nullptr, nullptr, &tmpfs);
     // Parents before children, else a later mount would hide an earlier one.
-    std::ranges::stable_sort(wanted, {}, [](const Wanted& one) { return std::ranges::count(*one.target, '/'); });
+    std::ranges::sort(wanted, {}, [](const Wanted& one) { return std::pair(one.depth, one.order); });
     for (const Wanted& one : wanted) {
       if (may_create(*one.target)) {
         if (one.bind != nullptr && !one.facts->is_directory)

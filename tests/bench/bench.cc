@@ -1,0 +1,276 @@
+// Times whole commands against each other: one of each in every round, in a new random order, so that what else the machine
+// does falls on all of them alike. Only ratios within one run mean anything.
+#include <fcntl.h>
+#include <poll.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <numeric>
+#include <random>
+#include <string>
+#include <string_view>
+#include <vector>
+
+extern char** environ;
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+struct Row {
+  std::string name;
+  std::vector<std::string> words;
+  std::vector<double> us;  // one for each round
+  std::string failure;     // why it is left out; "" where it works
+};
+
+struct Options {
+  int rounds = 200;
+  int warmup = 10;
+  unsigned seed = 1;
+  std::string json;
+  std::string label;
+  std::string rows;
+};
+
+constexpr char kUsage[] =
+    "usage: bench [--rounds N] [--warmup N] [--seed N] [--label TEXT] [--json FILE] ROWS\n"
+    "ROWS is a file: one command a line, its name and its words separated by tabs. Rows named \"bare\" and \"bwrap\" are what the\n"
+    "others are compared with.\n";
+
+[[noreturn]] void die(const std::string& text) {
+  std::fprintf(stderr, "bench: %s\n", text.c_str());
+  std::exit(2);
+}
+
+std::vector<std::string> split(const std::string& line, char separator) {
+  std::vector<std::string> parts(1);
+  for (const char c : line) {
+    if (c == separator)
+      parts.emplace_back();
+    else
+      parts.back() += c;
+  }
+  return parts;
+}
+
+std::vector<Row> read_rows(const std::string& path) {
+  std::ifstream file(path);
+  if (!file) die("cannot read " + path);
+  std::vector<Row> rows;
+  for (std::string line; std::getline(file, line);) {
+    std::vector<std::string> words = split(line, '\t');
+    if (words.size() < 2 || line.starts_with('#')) continue;
+    Row row;
+    row.name = words[0];
+    row.words.assign(words.begin() + 1, words.end());
+    rows.push_back(std::move(row));
+  }
+  if (rows.empty()) die(path + " names no command");
+  return rows;
+}
+
+struct Ended {
+  double us = 0;
+  int status = 0;
+};
+
+// posix_spawn to the end of waitpid. `error_fd` is the command's stderr.
+Ended time_once(const Row& row, int null_fd, int error_fd) {
+  std::vector<char*> argv;
+  for (const std::string& word : row.words) argv.push_back(const_cast<char*>(word.c_str()));
+  argv.push_back(nullptr);
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_adddup2(&actions, null_fd, 0);
+  posix_spawn_file_actions_adddup2(&actions, null_fd, 1);
+  posix_spawn_file_actions_adddup2(&actions, error_fd, 2);
+  pid_t pid = -1;
+  Ended ended;
+  const auto begin = Clock::now();
+  const int error = ::posix_spawnp(&pid, argv[0], &actions, nullptr, argv.data(), environ);
+  if (error == 0)
+    while (::waitpid(pid, &ended.status, 0) < 0 && errno == EINTR) {
+    }
+  ended.us = std::chrono::duration<double, std::micro>(Clock::now() - begin).count();
+  if (error != 0) ended.status = -1;
+  posix_spawn_file_actions_destroy(&actions);
+  return ended;
+}
+
+// The first line of what the command says on stderr, for a row that does not work here.
+std::string complaint(const Row& row, int null_fd) {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return {};
+  time_once(row, null_fd, ends[1]);
+  char text[400];
+  const ssize_t size = ::read(ends[0], text, sizeof text);
+  ::close(ends[0]);
+  ::close(ends[1]);
+  return split(std::string(text, size > 0 ? static_cast<std::size_t>(size) : 0), '\n')[0];
+}
+
+void warm_up(std::vector<Row>& rows, const Options& options, int null_fd) {
+  for (Row& row : rows)
+    for (int i = 0; i < options.warmup && row.failure.empty(); ++i) {
+      const Ended ended = time_once(row, null_fd, null_fd);
+      if (ended.status == 0) continue;
+      row.failure = complaint(row, null_fd);
+      if (row.failure.empty()) row.failure = "wait status " + std::to_string(ended.status);
+    }
+}
+
+void measure(std::vector<Row>& rows, const Options& options, int null_fd) {
+  std::vector<std::size_t> order;
+  for (std::size_t i = 0; i < rows.size(); ++i)
+    if (rows[i].failure.empty()) order.push_back(i);
+  std::mt19937 random(options.seed);
+  for (int round = 0; round < options.rounds; ++round) {
+    std::shuffle(order.begin(), order.end(), random);
+    for (const std::size_t index : order) {
+      const Ended ended = time_once(rows[index], null_fd, null_fd);
+      if (ended.status != 0) die("\"" + rows[index].name + "\" worked and then failed, in round " + std::to_string(round));
+      rows[index].us.push_back(ended.us);
+    }
+  }
+}
+
+struct Figures {
+  double min = 0;
+  double median = 0;
+  double p95 = 0;
+};
+
+Figures figures_of(const Row& row) {
+  std::vector<double> sorted = row.us;
+  std::ranges::sort(sorted);
+  const auto at = [&](double part) { return sorted[static_cast<std::size_t>(part * static_cast<double>(sorted.size() - 1))]; };
+  return sorted.empty() ? Figures{} : Figures{sorted.front(), at(0.5), at(0.95)};
+}
+
+const Row* find(const std::vector<Row>& rows, std::string_view name) {
+  for (const Row& row : rows)
+    if (row.name == name && row.failure.empty()) return &row;
+  return nullptr;
+}
+
+std::string number(double value, int decimals) {
+  char text[64];
+  std::snprintf(text, sizeof text, "%.*f", decimals, value);
+  return text;
+}
+
+std::string ratio(const Row& row, const Row* other, double Figures::*figure) {
+  if (other == nullptr) return "-";
+  return number(figures_of(row).*figure / (figures_of(*other).*figure), 2);
+}
+
+std::string table(const std::vector<Row>& rows, const Options& options) {
+  const Row* bwrap = find(rows, "bwrap");
+  const Row* bare = find(rows, "bare");
+  std::vector<std::vector<std::string>> cells{{"command", "min us", "median us", "p95 us", "median/bwrap", "min/bwrap", "median/bare"}};
+  for (const Row& row : rows) {
+    if (!row.failure.empty()) continue;
+    const Figures f = figures_of(row);
+    cells.push_back({row.name, number(f.min, 0), number(f.median, 0), number(f.p95, 0), ratio(row, bwrap, &Figures::median), ratio(row, bwrap, &Figures::min),
+                     ratio(row, bare, &Figures::median)});
+  }
+  std::string text = options.label + (options.label.empty() ? "" : ": ") + std::to_string(options.rounds) + " rounds\n";
+  for (const auto& line : cells)
+    for (std::size_t column = 0; column < line.size(); ++column) {
+      std::size_t width = 0;
+      for (const auto& other : cells) width = std::max(width, other[column].size());
+      const std::string fill(width - line[column].size(), ' ');
+      text += column == 0 ? line[column] + fill : "  " + fill + line[column];
+      if (column + 1 == line.size()) text += '\n';
+    }
+  for (const Row& row : rows)
+    if (!row.failure.empty()) text += row.name + ": does not work here: " + row.failure + "\n";
+  return text;
+}
+
+std::string quoted(std::string_view text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') out += '\\';
+    out += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
+  }
+  return out + "\"";
+}
+
+std::string json(const std::vector<Row>& rows, const Options& options) {
+  const Row* bwrap = find(rows, "bwrap");
+  const Row* bare = find(rows, "bare");
+  const auto or_null = [](std::string text) { return text == "-" ? "null" : text; };
+  std::string text = "{\"label\":" + quoted(options.label) + ",\"rounds\":" + std::to_string(options.rounds) + ",\"rows\":[";
+  for (const Row& row : rows) {
+    const Figures f = figures_of(row);
+    text += (&row == rows.data() ? "\n{" : ",\n{") + std::string("\"name\":") + quoted(row.name) + ",\"command\":[";
+    for (const std::string& word : row.words) text += (&word == row.words.data() ? "" : ",") + quoted(word);
+    text += "],";
+    if (!row.failure.empty()) {
+      text += "\"failure\":" + quoted(row.failure) + "}";
+      continue;
+    }
+    text += "\"min_us\":" + number(f.min, 1) + ",\"median_us\":" + number(f.median, 1) + ",\"p95_us\":" + number(f.p95, 1) +
+            ",\"median_to_bwrap\":" + or_null(ratio(row, bwrap, &Figures::median)) + ",\"min_to_bwrap\":" + or_null(ratio(row, bwrap, &Figures::min)) +
+            ",\"median_to_bare\":" + or_null(ratio(row, bare, &Figures::median)) + "}";
+  }
+  return text + "]}\n";
+}
+
+int whole_number(const std::string& option, std::string_view text) {
+  int value = 0;
+  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (parsed.ec != std::errc() || parsed.ptr != text.data() + text.size() || value < 1) die(option + " wants a number of at least 1");
+  return value;
+}
+
+Options parse(int argc, char** argv) {
+  Options options;
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    const auto value = [&] { return i + 1 < argc ? std::string(argv[++i]) : (die(word + " wants a value"), std::string()); };
+    if (word == "--rounds")
+      options.rounds = whole_number(word, value());
+    else if (word == "--warmup")
+      options.warmup = whole_number(word, value());
+    else if (word == "--seed")
+      options.seed = static_cast<unsigned>(whole_number(word, value()));
+    else if (word == "--label")
+      options.label = value();
+    else if (word == "--json")
+      options.json = value();
+    else if (!word.starts_with('-') && options.rows.empty())
+      options.rows = word;
+    else
+      die(kUsage);
+  }
+  if (options.rows.empty()) die(kUsage);
+  return options;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const Options options = parse(argc, argv);
+  std::vector<Row> rows = read_rows(options.rows);
+  const int null_fd = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+  if (null_fd < 0) die("cannot open /dev/null");
+  warm_up(rows, options, null_fd);
+  measure(rows, options, null_fd);
+  std::fputs(table(rows, options).c_str(), stdout);
+  if (options.json.empty()) return 0;
+  std::ofstream file(options.json);
+  file << json(rows, options);
+  if (!file.flush()) die("cannot write " + options.json);
+  return 0;
+}
