@@ -33,6 +33,17 @@ void send(const ChildPlan& plan, const Report& report) {
   }
 }
 
+// Made in here and sent out, because a fork of the host between pipe2(2) and clone3(2) would hold the write end, and the
+// parent would wait for an end of file that does not come.
+void open_report(ChildPlan& plan) {
+  int ends[2];
+  if (sys(__NR_pipe2, ends, O_CLOEXEC) < 0 || send_descriptor(plan.control_fd, ends[0]) < 0) sys(__NR_exit_group, 125);
+  plan.report_fd = ends[1];
+  std::size_t at = plan.keep_fd_count++;
+  for (; at > 0 && plan.keep_fds[at - 1] > ends[1]; --at) plan.keep_fds[at] = plan.keep_fds[at - 1];
+  plan.keep_fds[at] = ends[1];
+}
+
 // A handler of the host must never run in here: the dispositions are reset before any signal is unblocked.
 // Where clone3 took CLONE_CLEAR_SIGHAND this only resets what was ignored.
 void reset_signals() {
@@ -243,7 +254,7 @@ void command_main(void* argument) {
   drop_capabilities(plan, 0);
   must(plan, Step::kNoNewPrivs, sys(__NR_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
   // Moved out of the way first: any of the three may already have a number that another is to get.
-  constexpr int kAside = 60;
+  constexpr int kAside = 5;
   const long control = must(plan, Step::kExecInit, sys(__NR_fcntl, plan.control_fd, F_DUPFD, kAside));
   const long gate = must(plan, Step::kExecInit, sys(__NR_fcntl, start.gate[1], F_DUPFD, kAside));
   const long image = must(plan, Step::kExecInit, sys(__NR_fcntl, plan.init_fd, F_DUPFD_CLOEXEC, kAside));
@@ -272,24 +283,25 @@ void fail(const ChildPlan& plan, Step step, long error, std::uint32_t index) {
 }
 
 void child_main(void* argument) {
-  const ChildPlan& plan = *static_cast<const ChildPlan*>(argument);
+  ChildPlan& plan = *static_cast<ChildPlan*>(argument);
   reset_signals();
-  // Or the end of the supervisor would never be seen: its end of the socket would still be open, here.
-  sys(__NR_close, plan.control_peer_fd);
-  if (plan.die_with_parent) die_with_parent(plan);
+  open_report(plan);
+  for (int fd = 0; fd <= 2; ++fd)
+    if (plan.stdio[fd] >= 0) must(plan, Step::kStdio, sys(__NR_dup3, plan.stdio[fd], fd, 0));
+  // Before the gate: copies of the supervisor's own ends, and those of sandboxes that other threads are starting, would keep
+  // everybody from seeing their end.
+  close_all_but(plan, plan.keep_fds, plan.keep_fd_count);
+  die_with_parent(plan);
   mark(plan, Stage::kStarted);
   if (plan.uid_map != nullptr)
     map_own_ids(plan);
   else
     await_gate(plan);
   mark(plan, Stage::kReleased);
-  for (int fd = 0; fd <= 2; ++fd)
-    if (plan.stdio[fd] >= 0) must(plan, Step::kStdio, sys(__NR_dup3, plan.stdio[fd], fd, 0));
-  close_all_but(plan, plan.keep_fds, plan.keep_fd_count);
   must(plan, Step::kSession, sys(__NR_setsid));
   become(plan);
   // A change of uid takes the parent-death signal away: prctl(2)
-  if (plan.die_with_parent) die_with_parent(plan);
+  die_with_parent(plan);
   // KEYCTL_JOIN_SESSION_KEYRING: keys of the caller's session stay outside.
   const long keyring = sys(__NR_keyctl, 1, nullptr);
   if (keyring < 0 && keyring != -38 /* ENOSYS: a kernel without keys */) fail(plan, Step::kKeyring, keyring);

@@ -12,6 +12,7 @@ constexpr long kEexist = -17;
 constexpr long kEinval = -22;
 constexpr long kEnametoolong = -36;
 constexpr long kEnodev = -19;
+constexpr long kExdev = -18;
 constexpr unsigned kRecursive = 0x8000;       // AT_RECURSIVE
 constexpr std::uint32_t kNullDevice = 0x103;  // makedev(1, 3)
 
@@ -88,6 +89,23 @@ class Builder {
     return moved;
   }
 
+  // Whether a directory lies on a file system that was made here. A link of a hostile root must not lead the making of a mount
+  // point into a directory of the caller.
+  bool is_ours(int directory) const {
+    struct stat info {};
+    if (sys(__NR_newfstatat, directory, "", &info, AT_EMPTY_PATH) < 0) return false;
+    for (std::size_t i = 0; i < made_count_; ++i)
+      if (made_[i] == info.st_dev) return true;
+    return false;
+  }
+
+  long note_made(int mount) {
+    struct stat info {};
+    const long result = sys(__NR_newfstatat, mount, "", &info, AT_EMPTY_PATH);
+    if (result >= 0 && made_count_ < sizeof made_ / sizeof *made_) made_[made_count_++] = info.st_dev;
+    return result;
+  }
+
   static bool is_prefix(const char* directory, const char* path) {
     while (*directory != '\0' && *directory == *path) {
       ++directory;
@@ -114,6 +132,10 @@ class Builder {
     for (std::size_t i = 0; i < size; ++i) parent_path_[i] = target[i];
     parent_path_[size] = '\0';
     parent_ = open_parent_in_root(base_, target, plan_.has_openat2, name);
+    if (parent_ >= 0 && !is_ours(parent_)) {
+      forget_parent();
+      return static_cast<int>(kExdev);
+    }
     return parent_;
   }
 
@@ -141,17 +163,20 @@ class Builder {
     const long mount = result < 0 ? result : sys(__NR_fsmount, context, FSMOUNT_CLOEXEC, op.attr_set);
     sys(__NR_close, context);
     if (mount < 0) return mount;
-    result = attach(static_cast<int>(mount), op);
+    result = note_made(static_cast<int>(mount));
+    if (result >= 0) result = attach(static_cast<int>(mount), op);
     sys(__NR_close, mount);
     return result;
   }
 
+  // Always, whatever the attributes: a clone is a peer of what it was cloned from, and what is mounted on it would appear on
+  // the host, or what the host mounts there in here, without our attributes: mount_namespaces(7)
   static long set_attributes(int mount, std::uint64_t attr_set, bool recursive) {
-    if (attr_set == 0) return 0;
     mount_attr attr{};
     attr.attr_set = attr_set;
     // One access-time mode replaces another only when the whole field is cleared first: mount_setattr(2)
     if ((attr_set & MOUNT_ATTR__ATIME) != 0) attr.attr_clr = MOUNT_ATTR__ATIME;
+    attr.propagation = 1U << 18U;  // MS_PRIVATE
     return sys(__NR_mount_setattr, mount, "", AT_EMPTY_PATH | (recursive ? kRecursive : 0), &attr, sizeof attr);
   }
 
@@ -306,6 +331,8 @@ class Builder {
   int base_ = -1;
   int covers_ = 0;
   int empty_ = -1;
+  std::size_t made_count_ = 0;
+  dev_t made_[600] = {};  // more than the 512 mounts that a specification may ask for
   int parent_ = -1;
   char parent_path_[4096] = {};
 };

@@ -40,7 +40,12 @@ class Walker {
     const std::size_t text_size = length_of(text);
     const std::size_t rest_size = length_of(rest_);
     if (text_size + rest_size + 2 > kPathMax) return false;
-    for (std::size_t i = rest_size + 1; i-- > 0;) pending_[text_size + 1 + i] = rest_[i];
+    // The rest lies in the same buffer, before or behind where it goes.
+    char* const moved = pending_ + text_size + 1;
+    if (moved > rest_)
+      for (std::size_t i = rest_size + 1; i-- > 0;) moved[i] = rest_[i];
+    else
+      for (std::size_t i = 0; i <= rest_size; ++i) moved[i] = rest_[i];
     for (std::size_t i = 0; i < text_size; ++i) pending_[i] = text[i];
     pending_[text_size] = '/';
     rest_ = pending_;
@@ -94,7 +99,7 @@ class Walker {
   int links_ = 0;
   char pending_[kPathMax] = {};
   const char* rest_ = pending_;
-  char part_[256] = {};
+  char part_[257] = {};  // one more than a name may have, so that a longer one is seen to be too long
 };
 
 }  // namespace

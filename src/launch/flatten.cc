@@ -50,7 +50,6 @@ FlatPlan::FlatPlan(const plan::Plan& plan) {
   child.operations = operations.data();
   child.operation_count = operations.size();
   child.terminal = plan.streams[0] == plan::Stream::kTerminal;
-  child.die_with_parent = !plan.init;
   child.new_network_namespace = plan.new_network.has_value();
   if (plan.new_network) {
     child.loopback_request = plan.new_network->data();

@@ -82,9 +82,11 @@ Result<> run_helper(const char* helper, pid_t pid, const std::vector<plan::IdMap
     return fail(ErrorKind::kUnsupported,
                 std::string("cannot run ") + helper + " (" + strerrordesc_np(error) + "): install the package uidmap");
   int status = 0;
-  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
-  }
-  if (status != 0)
+  pid_t waited = 0;
+  do {
+    waited = ::waitpid(child, &status, 0);
+  } while (waited < 0 && errno == EINTR);
+  if (waited != child || status != 0)
     return fail(ErrorKind::kDenied, std::string(helper) + " refused the mapping: check /etc/subuid and /etc/subgid");
   return {};
 }

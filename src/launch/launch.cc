@@ -3,18 +3,20 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <linux/sched.h>
+#include <poll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
-#include <cstring>
 #include <map>
+#include <mutex>
 #include <tuple>
 
 #include "child/clone.h"
@@ -59,24 +61,31 @@ class Stacks {
   void* base_ = MAP_FAILED;
 };
 
-// Until the child has executed, it shares our memory: a signal handler of the host must not run in it, and it must not be
-// traced or dumped with another identity's rights. Its change of uid clears our dumpable flag, which is given back.
+// Until the child has executed, it shares our memory: a signal handler of the host must not run in it, and its change of uid
+// clears our dumpable flag, which the last of several threads that start sandboxes at the same time gives back.
 class SharedMemoryGuard {
  public:
-  SharedMemoryGuard() : dumpable_(::prctl(PR_GET_DUMPABLE)) {
+  SharedMemoryGuard() {
     sigset_t all;
     sigfillset(&all);
     ::pthread_sigmask(SIG_SETMASK, &all, &old_);
+    const std::lock_guard lock(mutex_);
+    if (users_++ == 0) dumpable_ = ::prctl(PR_GET_DUMPABLE);
   }
   SharedMemoryGuard(const SharedMemoryGuard&) = delete;
   SharedMemoryGuard& operator=(const SharedMemoryGuard&) = delete;
   ~SharedMemoryGuard() {
-    if (dumpable_ >= 0 && ::prctl(PR_GET_DUMPABLE) != dumpable_) ::prctl(PR_SET_DUMPABLE, dumpable_);
+    {
+      const std::lock_guard lock(mutex_);
+      if (--users_ == 0 && dumpable_ >= 0 && ::prctl(PR_GET_DUMPABLE) != dumpable_) ::prctl(PR_SET_DUMPABLE, dumpable_);
+    }
     ::pthread_sigmask(SIG_SETMASK, &old_, nullptr);
   }
 
  private:
-  int dumpable_;
+  static inline std::mutex mutex_;
+  static inline int users_ = 0;
+  static inline int dumpable_ = -1;
   sigset_t old_{};
 };
 
@@ -88,33 +97,19 @@ class Launcher {
     TRY(prepare());
     {
       const SharedMemoryGuard guard;
-      sandbox_.started_ns = sys::monotonic_ns();
-      TRY(clone());
-      auto released = release();
-      if (!released) {
-        destroy();
-        return std::unexpected(std::move(released).error());
-      }
-      if (auto executed = await_exec(); !executed) {
-        destroy();
-        return std::unexpected(std::move(executed).error());
-      }
-    }
-    if (plan_.streams[0] == plan::Stream::kTerminal) {
-      if (auto received = receive_terminal(); !received) {
-        destroy();
-        return std::unexpected(std::move(received).error());
+      auto started = start();
+      if (!started) {
+        sandbox_.end();
+        return std::unexpected(std::move(started).error());
       }
     }
     note_stages();
-    sandbox_.init = plan_.init;
     return std::move(sandbox_);
   }
 
  private:
   Result<> prepare() {
     TRY(stacks_.map());
-    report_ = TRY(sys::pipe());
     control_ = TRY(sys::socket_pair());
     if (plan_.init) {
       init_ = TRY(sys::executable_memfd("clawrun-init", init::image()));
@@ -130,9 +125,8 @@ class Launcher {
       flat_.child.gid_map = gid_map_.c_str();
     }
     TRY(prepare_streams());
-    flat_.child.report_fd = report_.second.get();
     flat_.child.control_fd = control_.second.get();
-    flat_.child.control_peer_fd = control_.first.get();
+    sandbox_.init = plan_.init;
     flat_.child.command_stack_top = stacks_.at(1);
     return {};
   }
@@ -155,6 +149,8 @@ class Launcher {
     for (int i = 0; i < 3; ++i) {
       if (plan_.streams[i] != plan::Stream::kPipe) continue;
       sys::Ends ends = TRY(sys::pipe());
+      // Our end is an open file of its own, so this concerns nobody else: the supervisor must never block on it.
+      ::fcntl((i == 0 ? ends.second : ends.first).get(), F_SETFL, O_NONBLOCK);
       sandbox_.stream[i] = i == 0 ? std::move(ends.second) : std::move(ends.first);
       far_stream_[i] = i == 0 ? std::move(ends.first) : std::move(ends.second);
       flat_.child.stdio[i] = far_stream_[i].get();
@@ -164,13 +160,14 @@ class Launcher {
 
   // Once the id-mapped mounts are made: everything that the child must not close.
   void list_descriptors() {
-    keep_ = {report_.second.get(), control_.second.get()};
+    keep_ = {control_.second.get()};
     if (init_.valid()) keep_.push_back(init_.get());
     for (const int fd : plan_.preserve_fds) keep_.push_back(fd);
     for (const UniqueFd& mount : mounts_) keep_.push_back(mount.get());
     std::ranges::sort(keep_);
-    flat_.child.keep_fds = keep_.data();
     flat_.child.keep_fd_count = keep_.size();
+    keep_.push_back(-1);  // room for the child's report
+    flat_.child.keep_fds = keep_.data();
   }
 
   // Sources that only the caller's own rights can open. Those that are id-mapped need the ids, which need the pid: they are
@@ -205,6 +202,21 @@ class Launcher {
     return {};
   }
 
+  Result<> start() {
+    sandbox_.started_ns = sys::monotonic_ns();
+    TRY(clone());
+    TRY(receive_report());
+    TRY(release());
+    TRY(await_exec());
+    if (plan_.streams[0] == plan::Stream::kTerminal) {
+      sandbox_.terminal = TRY(sys::receive_descriptor(control_.first.get()));
+      // POLLOUT of a terminal promises one byte, not a chunk: our end must never block the supervisor.
+      ::fcntl(sandbox_.terminal.get(), F_SETFL, O_RDWR | O_NONBLOCK);
+    }
+    sandbox_.control = std::move(control_.first);
+    return {};
+  }
+
   Result<> clone() {
     TRY(open_mounts());
     list_descriptors();
@@ -227,7 +239,6 @@ class Launcher {
     sandbox_.pidfd.reset(pidfd);
     note("clone");
     // Only the child's copies may be open from here on, or its end would never be seen.
-    report_.second.reset();
     control_.second.reset();
     init_.reset();
     for (UniqueFd& fd : far_stream_) fd.reset();
@@ -254,23 +265,55 @@ class Launcher {
     return {};
   }
 
-  // Only pipes: a file or a terminal keeps its owner. Best effort, for convenience alone: what cannot be given is still open.
+  // Only pipes: a file or a terminal keeps its owner. The group, and one direction: an owner could give itself the other one,
+  // and write what the caller's shell reads next. Best effort, for convenience alone: what cannot be given is still open.
   void give_pipes(const HostIds& ids) {
     if (!plan_.give_pipes) return;
     const plan::Ownership owner = host_owner(plan_, ids);
     for (int fd = 0; fd < 3; ++fd) {
       struct statfs info {};
       const int pipe = sandbox_.stream[fd].valid() ? sandbox_.stream[fd].get() : fd;
-      if (::fstatfs(pipe, &info) == 0 && info.f_type == PIPEFS_MAGIC) (void)!::fchown(pipe, owner.uid, owner.gid);
+      if (::fstatfs(pipe, &info) != 0 || info.f_type != PIPEFS_MAGIC) continue;
+      if (::fchown(pipe, static_cast<uid_t>(-1), owner.gid) == 0) (void)!::fchmod(pipe, fd == 0 ? 0640 : 0620);
     }
+  }
+
+  // Until `fd` can be read, or the child is dead and will write no more. A set-up that hangs, on a file system that does not
+  // answer, is ended by --timeout like a command.
+  Result<> wait_for(int fd) const {
+    for (;;) {
+      pollfd watched[2] = {{fd, POLLIN, 0}, {sandbox_.pidfd.get(), POLLIN, 0}};
+      int left_ms = -1;
+      if (plan_.timeout.count() > 0) {
+        const auto spent_ms = static_cast<std::int64_t>((sys::monotonic_ns() - sandbox_.started_ns) / 1'000'000);
+        left_ms = static_cast<int>(std::clamp<std::int64_t>(plan_.timeout.count() - spent_ms, 0, INT32_MAX));
+      }
+      const int ready = ::poll(watched, 2, left_ms);
+      if (ready > 0) return {};
+      if (ready == 0 && left_ms != INT32_MAX) return fail(ErrorKind::kSystem, "the set-up was not done within --timeout");
+      if (ready < 0 && errno != EINTR) return fail_errno("waiting for the child");
+    }
+  }
+
+  static Failure died() {
+    return fail(ErrorKind::kSystem, "the sandbox's first process died while it was being set up (was it killed, or out of memory?)");
+  }
+
+  Result<> receive_report() {
+    TRY(wait_for(control_.first.get()));
+    auto received = sys::receive_descriptor(control_.first.get());
+    if (!received) return died();
+    report_ = std::move(*received);
+    return {};
   }
 
   // `ready` and then end of file, by close-on-exec, is success. A bare end of file is a death.
   Result<> await_exec() {
     bool ready = false;
     for (;;) {
+      TRY(wait_for(report_.get()));
       child::Report report;
-      const ssize_t size = ::read(report_.first.get(), &report, sizeof report);
+      const ssize_t size = ::read(report_.get(), &report, sizeof report);
       if (size < 0 && errno == EINTR) continue;
       if (size < 0) return fail_errno("reading the child's report");
       if (size == 0) break;
@@ -278,36 +321,8 @@ class Launcher {
       if (report.step != child::Step::kReady) return Failure(describe(plan_, report));
       ready = true;
     }
-    if (!ready)
-      return fail(ErrorKind::kSystem,
-                  "the sandbox's first process died while it was being set up (was it killed, or out of memory?)");
-    sandbox_.control = std::move(control_.first);
+    if (!ready) return died();
     return {};
-  }
-
-  Result<> receive_terminal() {
-    char byte = 0;
-    iovec part{&byte, 1};
-    alignas(cmsghdr) char buffer[CMSG_SPACE(sizeof(int))] = {};
-    msghdr message{};
-    message.msg_iov = &part;
-    message.msg_iovlen = 1;
-    message.msg_control = buffer;
-    message.msg_controllen = sizeof buffer;
-    if (::recvmsg(sandbox_.control.get(), &message, MSG_CMSG_CLOEXEC) != 1) return fail_errno("receiving the sandbox's terminal");
-    const cmsghdr* header = CMSG_FIRSTHDR(&message);
-    if (header == nullptr || header->cmsg_type != SCM_RIGHTS) return fail(ErrorKind::kInternal, "the sandbox sent no terminal");
-    int fd = -1;
-    std::memcpy(&fd, CMSG_DATA(header), sizeof fd);
-    sandbox_.terminal.reset(fd);
-    return {};
-  }
-
-  // After this the plan's memory is ours alone again, and nothing of the sandbox is left.
-  void destroy() {
-    sys::send_signal(sandbox_.pidfd.get(), sandbox_.pid, SIGKILL);
-    while (::waitpid(sandbox_.pid, nullptr, __WALL) < 0 && errno == EINTR) {
-    }
   }
 
   void note(const char* stage) { sandbox_.stages_us.emplace_back(stage, (sys::monotonic_ns() - sandbox_.started_ns) / 1000); }
@@ -328,8 +343,7 @@ class Launcher {
   const plan::Plan& plan_;
   FlatPlan flat_;
   Stacks stacks_;
-  Sandbox sandbox_;
-  sys::Ends report_;
+  UniqueFd report_;
   sys::Ends control_;
   UniqueFd init_;
   UniqueFd far_stream_[3];
@@ -340,9 +354,33 @@ class Launcher {
   std::string gid_map_;
   seccomp::Compiled cookie_filters_;
   std::vector<child::Filter> filters_;
+  Sandbox sandbox_;  // the last: when an exception ends us, it is dead before any memory that it shares is gone
 };
 
 }  // namespace
+
+Sandbox& Sandbox::operator=(Sandbox&& other) noexcept {
+  if (this == &other) return *this;
+  end();
+  pid = std::exchange(other.pid, -1);
+  pidfd = std::move(other.pidfd);
+  control = std::move(other.control);
+  terminal = std::move(other.terminal);
+  for (std::size_t i = 0; i < 3; ++i) stream[i] = std::move(other.stream[i]);
+  id_block = std::move(other.id_block);
+  init = other.init;
+  started_ns = other.started_ns;
+  stages_us = std::move(other.stages_us);
+  return *this;
+}
+
+void Sandbox::end() {
+  if (pid <= 0) return;
+  sys::send_signal(pidfd.get(), pid, SIGKILL);
+  while (::waitpid(pid, nullptr, __WALL) < 0 && errno == EINTR) {
+  }
+  pid = -1;
+}
 
 Result<Sandbox> start(const plan::Plan& plan) {
   return Launcher(plan).run();

@@ -14,8 +14,16 @@
 
 namespace clawrun::launch {
 
-// A running sandbox. Whoever holds it must wait for `pid` and reap it (supervise/supervise.h does).
+// A running sandbox. supervise/supervise.h waits for its end and reaps it; dropped before that, it is killed and reaped.
 struct Sandbox {
+  Sandbox() = default;
+  Sandbox(Sandbox&& other) noexcept { *this = std::move(other); }
+  Sandbox& operator=(Sandbox&& other) noexcept;
+  ~Sandbox() { end(); }
+
+  // Kills everything in it and waits until it is gone. Nothing happens when it has been reaped (pid is -1).
+  void end();
+
   pid_t pid = -1;  // of pid 1 inside, a child of this process
   UniqueFd pidfd;
   UniqueFd control;    // init's wait status arrives here; closing it ends the sandbox. Invalid without init

@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 
 #include <csignal>
+#include <cstring>
 #include <ctime>
 
 namespace clawrun::sys {
@@ -18,23 +19,29 @@ constexpr unsigned kMfdExec = 0x10;  // Linux 6.3: memfd_create(2)
 constexpr unsigned kOpenTreeClone = 1;
 constexpr unsigned kAtRecursive = 0x8000;
 
+UniqueFd above_stdio(int fd) {
+  UniqueFd owned(fd);
+  if (fd >= 0 && fd <= 2) return UniqueFd(::fcntl(fd, F_DUPFD_CLOEXEC, 3));
+  return owned;
+}
+
 }  // namespace
 
 Result<Ends> pipe() {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno("making a pipe");
-  return Ends{UniqueFd(ends[0]), UniqueFd(ends[1])};
+  return Ends{above_stdio(ends[0]), above_stdio(ends[1])};
 }
 
 Result<Ends> socket_pair() {
   int ends[2];
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) return fail_errno("making a socket pair");
-  return Ends{UniqueFd(ends[0]), UniqueFd(ends[1])};
+  return Ends{above_stdio(ends[0]), above_stdio(ends[1])};
 }
 
 Result<UniqueFd> executable_memfd(const char* name, std::span<const unsigned char> bytes) {
-  UniqueFd fd(::memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | kMfdExec));
-  if (!fd.valid() && errno == EINVAL) fd.reset(::memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  UniqueFd fd = above_stdio(::memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | kMfdExec));
+  if (!fd.valid() && errno == EINVAL) fd = above_stdio(::memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (!fd.valid()) return fail_errno("making an executable memfd (is the sysctl vm.memfd_noexec 2?)");
   TRY(write_all(fd.get(), {reinterpret_cast<const char*>(bytes.data()), bytes.size()}));
   if (::fchmod(fd.get(), 0111) != 0) return fail_errno("changing the mode of a memfd");
@@ -82,8 +89,12 @@ Result<> write_proc_file(const std::string& path, std::string_view bytes) {
 
 Result<UniqueFd> open_tree_clone(const std::string& path, bool recursive) {
   const unsigned flags = kOpenTreeClone | O_CLOEXEC | AT_NO_AUTOMOUNT | (recursive ? kAtRecursive : 0U);
-  UniqueFd fd(static_cast<int>(::syscall(SYS_open_tree, AT_FDCWD, path.c_str(), flags)));
+  UniqueFd fd = above_stdio(static_cast<int>(::syscall(SYS_open_tree, AT_FDCWD, path.c_str(), flags)));
   if (!fd.valid()) return fail_errno(path);
+  mount_attr attr{};
+  attr.propagation = 1U << 18U;  // MS_PRIVATE, which sys/mount.h and linux/mount.h both define
+  const unsigned how = static_cast<unsigned>(AT_EMPTY_PATH) | (recursive ? kAtRecursive : 0U);
+  if (::syscall(SYS_mount_setattr, fd.get(), "", how, &attr, sizeof attr) != 0) return fail_errno("taking " + path + " out of its peer group");
   return fd;
 }
 
@@ -100,7 +111,28 @@ void send_signal(int pidfd, pid_t pid, int signal) {
   if (pidfd >= 0 && ::syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, 0) == 0) return;
   // ESRCH is a process that is already dead. Otherwise the call itself is refused; the child is not reaped yet, so its
   // number cannot have become another process's.
-  if (errno != ESRCH) ::kill(pid, signal);
+  if (pidfd < 0 || errno != ESRCH) ::kill(pid, signal);
+}
+
+Result<UniqueFd> receive_descriptor(int socket) {
+  char byte = 0;
+  iovec part{&byte, 1};
+  alignas(cmsghdr) char buffer[CMSG_SPACE(sizeof(int))] = {};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = buffer;
+  message.msg_controllen = sizeof buffer;
+  ssize_t size = 0;
+  do {
+    size = ::recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+  } while (size < 0 && errno == EINTR);
+  if (size < 0) return fail_errno("receiving a descriptor");
+  const cmsghdr* header = CMSG_FIRSTHDR(&message);
+  if (size != 1 || header == nullptr || header->cmsg_type != SCM_RIGHTS) return fail(ErrorKind::kSystem, "no descriptor came");
+  int fd = -1;
+  std::memcpy(&fd, CMSG_DATA(header), sizeof fd);
+  return above_stdio(fd);
 }
 
 std::uint64_t monotonic_ns() {

@@ -19,10 +19,12 @@ struct Ends {
   UniqueFd second;  // a pipe's write end
 };
 
-// pipe2(2) with O_CLOEXEC.
+// All descriptors made here are close-on-exec and above 2, even where the process has its standard streams closed.
+
+// pipe2(2).
 Result<Ends> pipe();
 
-// socketpair(2), SOCK_SEQPACKET, close-on-exec.
+// socketpair(2), SOCK_SEQPACKET.
 Result<Ends> socket_pair();
 
 // A sealed, executable, unreadable-to-others memfd with these bytes: memfd_create(2), F_ADD_SEALS. Its mode is 0111, so a
@@ -41,7 +43,7 @@ Result<> write_all(int fd, std::string_view bytes);
 // Opens and writes a file of procfs in one write(2), as the kernel wants it.
 Result<> write_proc_file(const std::string& path, std::string_view bytes);
 
-// open_tree(2) OPEN_TREE_CLONE: a detached copy of a mount.
+// open_tree(2) OPEN_TREE_CLONE: a detached copy of a mount, in no peer group with it.
 Result<UniqueFd> open_tree_clone(const std::string& path, bool recursive);
 
 // mount_setattr(2) MOUNT_ATTR_IDMAP on a detached mount and those below it.
@@ -49,6 +51,9 @@ Result<> set_idmap(int mount_fd, int user_namespace_fd, bool recursive);
 
 // pidfd_send_signal(2), or kill(2) where that is refused; the process must be an unreaped child of the caller.
 void send_signal(int pidfd, pid_t pid, int signal);
+
+// The descriptor that the one message waiting on a socket carries: unix(7) SCM_RIGHTS.
+Result<UniqueFd> receive_descriptor(int socket);
 
 // CLOCK_MONOTONIC in nanoseconds.
 std::uint64_t monotonic_ns();
