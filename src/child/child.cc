@@ -1,9 +1,11 @@
 // The order of things between clone3 and exec. Each step's place has a reason; moving one is a security decision.
 
+#include <linux/magic.h>
 #include <linux/prctl.h>
 #include <linux/sched.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <csignal>
 
 #include "child/clone.h"
@@ -201,6 +203,10 @@ void enter_time_namespace(const ChildPlan& plan) {
   // The change of uid made files of /proc/self the host root's; nothing untrusted runs in this pid namespace yet.
   must(plan, Step::kTimeNamespace, sys(__NR_prctl, PR_SET_DUMPABLE, 1, 0, 0, 0));
   const long fd = must(plan, Step::kTimeNamespace, sys(__NR_openat, AT_FDCWD, "/proc/self/timens_offsets", O_WRONLY | O_CLOEXEC));
+  // A root may change under us while it is shared: only the kernel's own /proc will do (CVE-2025-52881).
+  struct statfs info {};
+  must(plan, Step::kTimeNamespace, sys(__NR_fstatfs, fd, &info));
+  if (info.f_type != PROC_SUPER_MAGIC) fail(plan, Step::kTimeNamespace, kEnoent);
   must(plan, Step::kTimeNamespace, sys(__NR_write, fd, text, size));
   sys(__NR_close, fd);
 }

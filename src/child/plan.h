@@ -110,12 +110,12 @@ enum class Stage : std::uint8_t { kStarted, kReleased, kMounted, kPivoted, kConf
 
 struct ChildPlan {
   // Descriptors, all above stdio.
-  int report_fd = -1;    // the child's to make: its read end is sent on control_fd, so that no fork of the host holds an end
+  int report_fd = -1;   // the child's to make: its read end is sent on control_fd, so that no fork of the host holds an end
   int control_fd = -1;  // SOCK_SEQPACKET to the supervisor: one byte opens the gate (none is awaited with uid_map); a terminal is
                         // sent back on it
-  int stdio[3] = {-1, -1, -1};    // what becomes 0, 1 and 2; -1: left as it is
-  int init_fd = -1;               // the sealed memfd of init; -1: the command is pid 1 itself
-  int* keep_fds = nullptr;  // ascending: what must survive the first closing; with room for one more, the report
+  int stdio[3] = {-1, -1, -1};  // what becomes 0, 1 and 2; -1: left as it is
+  int init_fd = -1;             // the sealed memfd of init; -1: the command is pid 1 itself
+  int* keep_fds = nullptr;      // ascending: what must survive the first closing; with room for one more, the report
   std::size_t keep_fd_count = 0;
   const int* preserve_fds = nullptr;  // ascending: what the command is given besides stdio
   std::size_t preserve_fd_count = 0;

@@ -80,6 +80,10 @@ int print(const std::string& text) {
 
 int run(const ExecArguments& arguments) {
   ReportFile report;
+  // Before the report is opened, which might get the number of a descriptor that is not there.
+  for (const int fd : arguments.spec.preserve_fds)
+    if (::fcntl(fd, F_GETFD) < 0)
+      return failed(fail_errno("--preserve-fd " + std::to_string(fd)).error(), report, nullptr, arguments.quiet);
   if (auto opened = report.open(arguments.report); !opened) return failed(opened.error(), report, nullptr, arguments.quiet);
   const auto plan = engine::prepare(arguments.spec);
   if (!plan) return failed(plan.error(), report, nullptr, arguments.quiet);

@@ -23,6 +23,8 @@ int main(int argc, char** argv) {
   open_missing_stdio();
   // A reader that goes away is an error of write(2), not our death with a sandbox left to its own.
   ::signal(SIGPIPE, SIG_IGN);
+  // So is a limit on the size of files: setrlimit(2) RLIMIT_FSIZE
+  ::signal(SIGXFSZ, SIG_IGN);
   // A caller that ignores it would have the kernel reap the sandbox before we could read how it ended: waitid(2)
   ::signal(SIGCHLD, SIG_DFL);
   try {

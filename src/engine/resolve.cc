@@ -71,8 +71,12 @@ bool exists_below(int directory, const std::string& target) {
 
 Result<> use_directory(plan::RootFacts& root, const spec::ValidSpec& spec, std::string path) {
   TRY(make_absolute(path));
-  if (spec::normalized(path) == "/")
-    return fail(ErrorKind::kInvalid, "--rootfs /: that is the host itself; --rootfs host gives its programs without its data");
+  struct stat host {};
+  struct stat wanted {};
+  if (::stat("/", &host) == 0 && ::stat(path.c_str(), &wanted) == 0 && host.st_dev == wanted.st_dev &&
+      host.st_ino == wanted.st_ino)
+    return fail(ErrorKind::kInvalid,
+                "--rootfs " + quoted(path) + ": that is the host itself; --rootfs host gives its programs without its data");
   root.is_host = false;
   root.source = TRY(facts_of("--rootfs", path, true));
   const UniqueFd directory = TRY(sys::open(path, O_PATH | O_DIRECTORY));

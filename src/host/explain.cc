@@ -32,7 +32,11 @@ bool is_chrooted(std::string_view mountinfo) {
       stat("/proc/1/ns/mnt", &their_ns) == 0 && our_ns.st_ino == their_ns.st_ino)
     return ours.st_dev != theirs.st_dev || ours.st_ino != theirs.st_ino;
   // A root that is no mount point is a directory below the root of the mount namespace.
-  if (mountinfo.empty()) return false;
+  if (mountinfo.empty()) {
+    struct statx root {};
+    return statx(AT_FDCWD, "/", 0, 0, &root) == 0 && (root.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) != 0 &&
+           (root.stx_attributes & STATX_ATTR_MOUNT_ROOT) == 0;
+  }
   for (const std::string_view line : split(mountinfo, '\n')) {
     const auto fields = split(line, ' ');
     if (fields.size() > 4 && fields[4] == "/") return false;
@@ -110,6 +114,9 @@ UsernsBlocks gather_userns_blocks() {
 // Ordered by certainty: first what explains the errno for sure, then what is only likely.
 Explanation explain(const UsernsBlocks& blocks, int errno_value) {
   if (errno_value == ENOSPC || errno_value == EUSERS) return explain_no_room(blocks);
+  if (errno_value == EAGAIN)
+    return {"a limit on the number of processes is reached (ulimit -u, or the pids limit of a cgroup)",
+            "raise the limit, or end some processes"};
   if (errno_value == EINVAL)
     return {"this kernel is built without user namespaces (CONFIG_USER_NS)", "run a kernel with CONFIG_USER_NS=y"};
   if (!blocks.privileged && blocks.unprivileged_clone == 0) {

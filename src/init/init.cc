@@ -2,6 +2,9 @@
 // No libc and no heap. It holds no capability, and no process of the sandbox can look into it: the file it runs from cannot be
 // read.
 
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <linux/wait.h>
 #include <poll.h>
 #include <sys/signalfd.h>
@@ -58,12 +61,33 @@ void forward(int signal_fd) {
   sys(__NR_kill, goes_to_group(info.ssi_signo) ? -kCommand : kCommand, info.ssi_signo);
 }
 
+// Nothing but what the loop below does: whoever came to run code in here would have little to run it with.
+bool confine() {
+#if defined(__x86_64__)
+  constexpr std::uint32_t kArch = AUDIT_ARCH_X86_64;
+#else
+  constexpr std::uint32_t kArch = AUDIT_ARCH_AARCH64;
+#endif
+  constexpr std::uint32_t kAllowed[] = {__NR_ppoll, __NR_read, __NR_wait4, __NR_kill, __NR_sendto, __NR_exit_group};
+  constexpr std::size_t kCalls = sizeof kAllowed / sizeof *kAllowed;
+  sock_filter filter[kCalls + 5];
+  filter[0] = BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 4 /* offsetof(seccomp_data, arch) */);
+  filter[1] = BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, kArch, 0, kCalls + 1);
+  filter[2] = BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0 /* offsetof(seccomp_data, nr) */);
+  for (std::size_t i = 0; i < kCalls; ++i)
+    filter[3 + i] = BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, kAllowed[i], static_cast<std::uint8_t>(kCalls - i), 0);
+  filter[kCalls + 3] = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
+  filter[kCalls + 4] = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+  const sock_fprog program{kCalls + 5, filter};
+  return sys(__NR_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) == 0;
+}
+
 [[noreturn]] void run() {
   const std::uint64_t mask = signal_mask();
   sys(__NR_rt_sigprocmask, SIG_SETMASK, &mask, nullptr, sizeof mask);
   const long signal_fd = sys(__NR_signalfd4, -1, &mask, sizeof mask, SFD_CLOEXEC | SFD_NONBLOCK);
   sys(__NR_close, kGateFd);
-  if (signal_fd < 0) leave(1);
+  if (signal_fd < 0 || !confine()) leave(1);
   pollfd watched[2] = {{static_cast<int>(signal_fd), POLLIN, 0}, {kControlFd, POLLIN, 0}};
   for (;;) {
     reap();

@@ -296,7 +296,8 @@ class Launcher {
   }
 
   static Failure died() {
-    return fail(ErrorKind::kSystem, "the sandbox's first process died while it was being set up (was it killed, or out of memory?)");
+    return fail(ErrorKind::kSystem,
+                "the sandbox's first process died while it was being set up (was it killed, or out of memory?)");
   }
 
   Result<> receive_report() {

@@ -32,11 +32,17 @@ Result<> require_kernel(const host::HostFacts& facts) {
 
 constexpr std::uint64_t kNamespaces = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
 
+bool writes_to_caller(const spec::SandboxSpec& spec) {
+  const auto writable = [](const spec::Bind& bind) { return !bind.read_only; };
+  return (spec.workspace && writable(*spec.workspace)) || std::ranges::any_of(spec.binds, writable);
+}
+
 void compile_seccomp(Plan& plan, const spec::SandboxSpec& spec, const Inputs& inputs) {
   plan.seccomp_name = spec.seccomp;
   // Without init nobody but the kernel's parent-death signal ends the sandbox with its supervisor: the command must not be
   // able to turn it off.
   if (!spec.init) plan.filters.push_back(seccomp::keep_parent_death_signal());
+  if (writes_to_caller(spec) && !wants_id_range(spec)) plan.filters.push_back(seccomp::refuse_set_id_files());
   if (!inputs.seccomp) return;
   seccomp::Compiled compiled = *inputs.seccomp;
   // Landlock tells the programs apart then (compile_landlock).

@@ -100,6 +100,11 @@ class Validation {
 
   void check_isolation() {
     if (spec_.tty && !spec_.init) add("tty", "needs init, so it cannot go with --no-init");
+    constexpr std::uint64_t kChangeIds = 1U << 6U | 1U << 7U;  // CAP_SETGID, CAP_SETUID
+    if (!spec_.init && (spec_.capabilities & kChangeIds) != 0)
+      add("no-init",
+          "a change of uid takes away the signal that ends the sandbox with its supervisor, so it cannot go with --cap-add "
+          "SETUID or SETGID");
     if (!spec_.allow_exec.empty() && spec_.landlock == Switch::kOff)
       add("allow-exec", "the programs are told apart by Landlock, so it cannot go with --landlock off");
     if (!spec_.allow_exec.empty() && spec_.seccomp != "strict")

@@ -19,6 +19,8 @@ class Relay {
   // Takes what poll answered; true when the relay has just come to its end.
   bool advance(short revents);
   [[nodiscard]] bool active() const { return from_ >= 0; }
+  // Something has been read and not been written yet.
+  [[nodiscard]] bool pending() const { return active() && begin_ < end_; }
   void stop() { from_ = -1; }
 
  private:

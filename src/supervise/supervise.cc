@@ -6,9 +6,11 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <optional>
+#include <string>
 
 #include "init/protocol.h"
 #include "supervise/relay.h"
@@ -26,6 +28,36 @@ std::uint64_t microseconds(const timeval& time) {
   return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000U + static_cast<std::uint64_t>(time.tv_usec);
 }
 
+// Writing to a reader that has gone away must not kill the host of the library, whose SIGPIPE is its own affair.
+class PipeSignalGuard {
+ public:
+  PipeSignalGuard() {
+    sigemptyset(&pipe_);
+    sigaddset(&pipe_, SIGPIPE);
+    ::pthread_sigmask(SIG_BLOCK, &pipe_, &old_);
+  }
+  PipeSignalGuard(const PipeSignalGuard&) = delete;
+  PipeSignalGuard& operator=(const PipeSignalGuard&) = delete;
+  ~PipeSignalGuard() {
+    // It is sent to the thread that wrote, so what is pending here is ours.
+    constexpr timespec kNow{};
+    if (sigismember(&old_, SIGPIPE) == 0)
+      while (::sigtimedwait(&pipe_, nullptr, &kNow) == SIGPIPE) {
+      }
+    ::pthread_sigmask(SIG_SETMASK, &old_, nullptr);
+  }
+
+ private:
+  sigset_t pipe_{};
+  sigset_t old_{};
+};
+
+// The same terminal as an open file of our own, which can be written to without blocking and without changing the caller's.
+UniqueFd unblocking(int fd) {
+  if (::isatty(fd) == 0) return {};
+  return UniqueFd(::open(("/proc/self/fd/" + std::to_string(fd)).c_str(), O_WRONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC));
+}
+
 class Supervisor {
  public:
   Supervisor(launch::Sandbox& sandbox, const Options& options) : sandbox_(sandbox), options_(options) {
@@ -33,16 +65,20 @@ class Supervisor {
   }
 
   spec::Outcome run() {
+    const PipeSignalGuard pipe_signal;
     std::optional<RawTerminal> raw;
+    for (int fd = 1; fd <= 2; ++fd)
+      if (sandbox_.terminal.valid() || sandbox_.stream[fd].valid()) outputs_[fd] = unblocking(fd);
+    const auto output = [&](int fd) { return outputs_[fd].valid() ? outputs_[fd].get() : fd; };
     if (sandbox_.terminal.valid()) {
       raw.emplace(0);
       copy_window_size(0, sandbox_.terminal.get());
       relays_[0] = Relay(0, sandbox_.terminal.get());
-      relays_[1] = Relay(sandbox_.terminal.get(), 1);
+      relays_[1] = Relay(sandbox_.terminal.get(), output(1));
     } else {
       if (sandbox_.stream[0].valid()) relays_[0] = Relay(0, sandbox_.stream[0].get());
-      if (sandbox_.stream[1].valid()) relays_[1] = Relay(sandbox_.stream[1].get(), 1);
-      if (sandbox_.stream[2].valid()) relays_[2] = Relay(sandbox_.stream[2].get(), 2);
+      if (sandbox_.stream[1].valid()) relays_[1] = Relay(sandbox_.stream[1].get(), output(1));
+      if (sandbox_.stream[2].valid()) relays_[2] = Relay(sandbox_.stream[2].get(), output(2));
     }
     while (!turn(true)) {
     }
@@ -73,13 +109,23 @@ class Supervisor {
     }
     if ((polled[1].revents & POLLIN) != 0) forward();
     for (std::size_t i = 0; i < 3; ++i)
-      if (relays_[i].advance(polled[2 + i].revents) && i == 0 && !sandbox_.terminal.valid()) sandbox_.stream[0].reset();
+      if (relays_[i].advance(polled[2 + i].revents) && i == 0) end_input();
     return polled[0].revents != 0;
+  }
+
+  // A pipe is closed; to a terminal its end-of-file character is typed, as a person would: termios(3) ICANON.
+  void end_input() {
+    if (!sandbox_.terminal.valid()) return sandbox_.stream[0].reset();
+    termios mode{};
+    if (::tcgetattr(sandbox_.terminal.get(), &mode) == 0 && (mode.c_lflag & ICANON) != 0)
+      (void)!::write(sandbox_.terminal.get(), &mode.c_cc[VEOF], 1);
   }
 
   // nullptr: for as long as it takes.
   timespec* time_left(bool running, timespec* left) const {
-    constexpr std::uint64_t kDrainNs = 1'000'000'000;  // for a reader that has stopped reading
+    // For a reader that has stopped reading, after a timeout; else it is waited for, as any program waits for its terminal.
+    constexpr std::uint64_t kDrainNs = 1'000'000'000;
+    if (!running && !timed_out_ && (relays_[1].pending() || relays_[2].pending())) return nullptr;
     std::uint64_t ns = kDrainNs;
     if (running) {
       if (deadline_ns_ == 0) return nullptr;
@@ -152,6 +198,7 @@ class Supervisor {
   launch::Sandbox& sandbox_;
   const Options& options_;
   spec::Outcome outcome_;
+  UniqueFd outputs_[3];
   Relay relays_[3];
   std::uint64_t deadline_ns_ = 0;  // 0: none
   bool timed_out_ = false;

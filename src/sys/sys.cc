@@ -94,7 +94,8 @@ Result<UniqueFd> open_tree_clone(const std::string& path, bool recursive) {
   mount_attr attr{};
   attr.propagation = 1U << 18U;  // MS_PRIVATE, which sys/mount.h and linux/mount.h both define
   const unsigned how = static_cast<unsigned>(AT_EMPTY_PATH) | (recursive ? kAtRecursive : 0U);
-  if (::syscall(SYS_mount_setattr, fd.get(), "", how, &attr, sizeof attr) != 0) return fail_errno("taking " + path + " out of its peer group");
+  if (::syscall(SYS_mount_setattr, fd.get(), "", how, &attr, sizeof attr) != 0)
+    return fail_errno("taking " + path + " out of its peer group");
   return fd;
 }
 

@@ -216,6 +216,7 @@ constexpr Attempt kAttempts[] = {
     {"socket-alg", [] { return make_socket(AF_ALG, SOCK_SEQPACKET, 0); }},
     {"socket-alg-high", [] { return call(SYS_socket, static_cast<long>(AF_ALG | kHigh), SOCK_SEQPACKET, 0); }},
     {"socket-vsock", [] { return make_socket(AF_VSOCK, SOCK_STREAM, 0); }},
+    {"socket-vsock-high", [] { return call(SYS_socket, static_cast<long>(AF_VSOCK | kHigh), SOCK_STREAM, 0); }},
     {"socket-rxrpc", [] { return make_socket(AF_RXRPC, SOCK_DGRAM, AF_INET); }},
     {"socket-key", [] { return make_socket(AF_KEY, SOCK_RAW, 2); }},
     {"socket-xdp", [] { return make_socket(AF_XDP, SOCK_RAW, 0); }},

@@ -48,7 +48,7 @@ int signal_everyone(Words) {
   // Negative numbers are groups: 0 and 1 would be those of init.
   ::kill(-1 * 1, SIGTERM);
   ::usleep(50'000);
-  say("sent " + std::to_string(sent) + ", visible " + std::to_string(visible_pids().size()) + ", pid 1 " + (::kill(1, 0) == 0 ? "alive" : "gone"));
+  say("sent " + std::to_string(sent) + ", visible " + std::to_string(visible_pids().size()) + ", pid 1 " + (::access("/proc/1/stat", F_OK) == 0 ? "alive" : "gone"));
   return 0;
 }
 

@@ -7,9 +7,9 @@ as() {
   local caller=$1
   shift
   if [ "$caller" = user ] && [ "$(id -u)" -eq 0 ]; then
-    setpriv --reuid="$WHO" --regid="$WHO" --clear-groups --inh-caps=-all --reset-env "$@"
+    ${EXEC:+exec} setpriv --reuid="$WHO" --regid="$WHO" --clear-groups --inh-caps=-all --reset-env "$@"
   else
-    env -u XDG_RUNTIME_DIR "$@"
+    ${EXEC:+exec} env -u XDG_RUNTIME_DIR "$@"
   fi
 }
 
@@ -86,6 +86,30 @@ wait_for() {
     [ $((tries -= 1)) -gt 0 ] || fail "waited five seconds in vain for: $*"
     sleep 0.02
   done
+}
+
+# background COMMAND…: without an end of the runner's pipes, and ended by end_background, which every teardown calls. $! is the
+# command itself where it goes through `as`.
+background() {
+  EXEC=1 "$@" 3>&- &
+  echo "$!" >>"$BATS_TEST_TMPDIR/background"
+}
+
+end_background() {
+  local pid
+  [ -e "$BATS_TEST_TMPDIR/background" ] || return 0
+  while read -r pid; do
+    kill -KILL "$pid" 2>/dev/null || true
+    wait "$pid" 2>/dev/null || true
+  done <"$BATS_TEST_TMPDIR/background"
+  rm "$BATS_TEST_TMPDIR/background"
+}
+
+# inside_pid MARKER: waits for `hostile sleep MARKER` to run in a sandbox; sets $pid.
+inside_pid() {
+  wait_for pgrep -f "^/hostile sleep $1"
+  # shellcheck disable=SC2034 # for the caller
+  pid=$(pgrep -f "^/hostile sleep $1")
 }
 
 # A root that every sandbox can start in, at $1: busybox, static.
