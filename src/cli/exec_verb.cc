@@ -38,9 +38,9 @@ class ReportFile {
   }
 
   // A report that cannot be written is said, and changes nothing about how the command ended.
-  void write(const std::string& json, bool quiet) const {
+  void write(const spec::Outcome& outcome, const plan::Plan* plan, bool quiet) const {
     if (!fd_.valid()) return;
-    if (auto written = sys::write_all(fd_.get(), json); !written && !quiet) write_error("--report: " + written.error().message);
+    if (auto written = sys::write_all(fd_.get(), report::to_json(outcome, plan)); !written && !quiet) write_error("--report: " + written.error().message);
   }
 
  private:
@@ -66,7 +66,7 @@ void say_end(const spec::Outcome& outcome, const plan::Plan& plan, const ExecArg
 
 int failed(const Error& error, const ReportFile& report, const plan::Plan* plan, bool quiet) {
   write_error(error.message);
-  report.write(report::to_json(engine::failed_outcome(error), plan), quiet);
+  report.write(engine::failed_outcome(error), plan, quiet);
   return tables::exec_exit_code(error.kind);
 }
 
@@ -93,7 +93,7 @@ int run(const ExecArguments& arguments) {
   say_degradations(*plan, arguments);
   const auto outcome = engine::exec(*plan, {.forward_signals = true});
   if (!outcome) return failed(outcome.error(), report, &*plan, arguments.quiet);
-  report.write(report::to_json(*outcome, &*plan), arguments.quiet);
+  report.write(*outcome, &*plan, arguments.quiet);
   say_end(*outcome, *plan, arguments);
   return report::exit_code(*outcome);
 }

@@ -28,10 +28,11 @@ int main(int argc, char** argv) {
   // A caller that ignores it would have the kernel reap the sandbox before we could read how it ended: waitid(2)
   ::signal(SIGCHLD, SIG_DFL);
   try {
-    return clawrun::cli::run(std::span<char* const>(argv + 1, argc > 0 ? static_cast<std::size_t>(argc - 1) : 0));
+    // Nothing is buffered and nothing is to be undone, so nobody waits for destructors: _exit.
+    ::_exit(clawrun::cli::run(std::span<char* const>(argv + 1, argc > 0 ? static_cast<std::size_t>(argc - 1) : 0)));
   } catch (const std::bad_alloc&) {
     static constexpr char kText[] = "clawrun: out of memory\n";
     (void)!::write(2, kText, sizeof kText - 1);
-    return clawrun::tables::kExitSetup;
+    ::_exit(clawrun::tables::kExitSetup);
   }
 }

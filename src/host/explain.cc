@@ -1,6 +1,8 @@
 #include "host/explain.h"
 
+#include <fcntl.h>
 #include <linux/capability.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
