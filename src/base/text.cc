@@ -183,6 +183,13 @@ std::string quoted(std::string_view text) {
   return out + "\"";
 }
 
+std::string shown(std::string_view text) {
+  constexpr std::size_t kLongest = 4096;
+  const bool plain =
+      !text.empty() && text.size() <= kLongest && std::ranges::all_of(text, [](char c) { return c > ' ' && c <= '~'; });
+  return plain ? std::string(text) : quoted(text);
+}
+
 std::string join(std::span<const std::string> parts, std::string_view separator) {
   std::string out;
   for (const std::string& part : parts) {

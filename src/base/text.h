@@ -39,6 +39,9 @@ std::string format_size(std::uint64_t bytes);
 // The text in double quotes, control and non-ASCII bytes as \xNN: so that a message never carries a terminal escape.
 std::string quoted(std::string_view text);
 
+// A path or a word as a message shows it: as it is where that is plain text without blanks, else quoted().
+std::string shown(std::string_view text);
+
 std::string join(std::span<const std::string> parts, std::string_view separator);
 
 }  // namespace clawrun

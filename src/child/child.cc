@@ -35,15 +35,19 @@ void send(const ChildPlan& plan, const Report& report) {
   }
 }
 
+void insert(int* ascending, std::size_t& count, int fd) {
+  std::size_t at = count++;
+  for (; at > 0 && ascending[at - 1] > fd; --at) ascending[at] = ascending[at - 1];
+  ascending[at] = fd;
+}
+
 // Made in here and sent out, because a fork of the host between pipe2(2) and clone3(2) would hold the write end, and the
 // parent would wait for an end of file that does not come.
 void open_report(ChildPlan& plan) {
   int ends[2];
   if (sys(__NR_pipe2, ends, O_CLOEXEC) < 0 || send_descriptor(plan.control_fd, ends[0]) < 0) sys(__NR_exit_group, 125);
   plan.report_fd = ends[1];
-  std::size_t at = plan.keep_fd_count++;
-  for (; at > 0 && plan.keep_fds[at - 1] > ends[1]; --at) plan.keep_fds[at] = plan.keep_fds[at - 1];
-  plan.keep_fds[at] = ends[1];
+  insert(plan.keep_fds, plan.keep_fd_count, ends[1]);
 }
 
 // A handler of the host must never run in here: the dispositions are reset before any signal is unblocked.
@@ -157,25 +161,26 @@ struct CommandStart {
 
 // Init has taken over pid 1 when its end of the gate is closed: from then on nothing in this pid namespace shares memory with
 // the supervisor but this process itself.
-void await_init(const int* gate) {
+void await_init(const ChildPlan& plan, const int* gate) {
+  if (gate == nullptr) return;
   char byte = 0;
-  while (sys(__NR_read, gate[0], &byte, 1) == kEintr) {
-  }
+  long size = 0;
+  do {
+    size = sys(__NR_read, gate[0], &byte, 1);
+  } while (size == kEintr);
+  must(plan, Step::kGate, size);
 }
 
-void pass_on_descriptors(const ChildPlan& plan) {
+// What is left besides stdio: the preserved ones, and two that the exec closes.
+void pass_on_descriptors(const ChildPlan& plan, const int* gate) {
   int keep[260];
   std::size_t count = 0;
-  bool report_done = false;
   for (std::size_t i = 0; i < plan.preserve_fd_count; ++i) {
-    if (!report_done && plan.report_fd < plan.preserve_fds[i]) {
-      keep[count++] = plan.report_fd;
-      report_done = true;
-    }
     keep[count++] = plan.preserve_fds[i];
     must(plan, Step::kCloseFds, sys(__NR_fcntl, plan.preserve_fds[i], F_SETFD, 0));
   }
-  if (!report_done) keep[count++] = plan.report_fd;
+  insert(keep, count, plan.report_fd);
+  if (gate != nullptr) insert(keep, count, gate[0]);
   close_all_but(plan, keep, count);
 }
 
@@ -228,14 +233,16 @@ void enter_time_namespace(const ChildPlan& plan) {
   drop_capabilities(plan, plan.keep_capabilities);
   must(plan, Step::kNoNewPrivs, sys(__NR_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
   enter_landlock(plan, plan.candidates[command]);
-  if (gate != nullptr) await_init(gate);
-  pass_on_descriptors(plan);
+  pass_on_descriptors(plan, gate);
   // After everything that opens a descriptor: a small RLIMIT_NOFILE is meant for the command.
   set_rlimits(plan);
   sys(__NR_rt_sigprocmask, SIG_SETMASK, &kNoSignals, nullptr, sizeof kNoSignals);
   mark(plan, Stage::kConfined);
   send(plan, {Step::kReady, 0, command});
+  // Loading takes as long as init's exec, so where the filter is known to let read(2) pass it goes first.
+  if (!plan.filters_allow_read) await_init(plan, gate);
   load_filters(plan);
+  if (plan.filters_allow_read) await_init(plan, gate);
   const long error =
       sys(__NR_execve, plan.candidates[command], plan.argv, plan.envp, 0L, 0L, static_cast<long>(plan.start_cookie));
   fail(plan, Step::kExec, error, command);

@@ -152,8 +152,9 @@ struct ChildPlan {
   Landlock landlock;
   const Filter* filters = nullptr;
   std::size_t filter_count = 0;
-  unsigned filter_flags = 0;       // SECCOMP_FILTER_FLAG_*
-  std::uint64_t start_cookie = 0;  // sixth argument of execve: see seccomp/compile.h
+  unsigned filter_flags = 0;        // SECCOMP_FILTER_FLAG_*
+  bool filters_allow_read = false;  // so they may be loaded before init is waited for
+  std::uint64_t start_cookie = 0;   // sixth argument of execve: see seccomp/compile.h
 
   const char* const* candidates = nullptr;  // paths to try for the command, nullptr at the end
   const char* const* argv = nullptr;

@@ -33,14 +33,15 @@ class ReportFile {
     const auto number = parse_unsigned(std::string_view(where).substr(3), 1 << 20U);
     if (!number) return while_doing("--report", number.error());
     fd_.reset(::fcntl(static_cast<int>(*number), F_DUPFD_CLOEXEC, 3));
-    if (!fd_.valid()) return fail_errno("--report " + where);
+    if (!fd_.valid()) return fail_errno("--report " + shown(where));
     return {};
   }
 
   // A report that cannot be written is said, and changes nothing about how the command ended.
   void write(const spec::Outcome& outcome, const plan::Plan* plan, bool quiet) const {
     if (!fd_.valid()) return;
-    if (auto written = sys::write_all(fd_.get(), report::to_json(outcome, plan)); !written && !quiet) write_error("--report: " + written.error().message);
+    if (auto written = sys::write_all(fd_.get(), report::to_json(outcome, plan)); !written && !quiet)
+      write_error("--report: " + written.error().message);
   }
 
  private:

@@ -78,11 +78,7 @@ Result<> apply(ExecArguments& arguments, const Given& given) {
 // `exec ID CMD` enters a running container; whoever meant a fresh sandbox forgot the --.
 Failure without_separator(std::span<char* const> args, std::size_t at) {
   std::string corrected = "clawrun exec";
-  for (std::size_t i = 0; i < args.size(); ++i) {
-    const std::string_view word = args[i];
-    const bool plain = std::ranges::all_of(word, [](char c) { return c > ' ' && c <= '~'; });
-    corrected += (i == at ? " -- " : " ") + (plain ? std::string(word) : quoted(word));
-  }
+  for (std::size_t i = 0; i < args.size(); ++i) corrected += (i == at ? " -- " : " ") + shown(args[i]);
   return fail(ErrorKind::kUsage,
               "there is no container " + quoted(args[at]) + "; a fresh sandbox wants -- before its command: " + corrected);
 }

@@ -13,13 +13,13 @@ namespace clawrun::host {
 
 Result<std::string> read_file(const char* path, std::size_t max_bytes) {
   const UniqueFd fd(open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
-  if (!fd.valid()) return fail_errno(std::string("opening ") + path);
+  if (!fd.valid()) return fail_errno("opening " + shown(path));
   std::string text;
   std::array<char, 4096> chunk{};
   for (;;) {
     const ssize_t got = read(fd.get(), chunk.data(), chunk.size());
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return fail_errno(std::string("reading ") + path);
+    if (got < 0) return fail_errno("reading " + shown(path));
     if (got == 0) return text;
     text.append(chunk.data(), static_cast<std::size_t>(got));
     if (text.size() > max_bytes)

@@ -68,6 +68,7 @@ FlatPlan::FlatPlan(const plan::Plan& plan) {
   child.filters = filters_.data();
   child.filter_count = filters_.size();
   child.filter_flags = plan.seccomp_flags;
+  child.filters_allow_read = plan.filters_allow_read;
   child.preserve_fds = plan.preserve_fds.data();
   child.preserve_fd_count = plan.preserve_fds.size();
   add_strings(lists_.emplace_back(), plan.candidates);

@@ -19,6 +19,7 @@
 #include <mutex>
 #include <tuple>
 
+#include "base/text.h"
 #include "child/clone.h"
 #include "host/explain.h"
 #include "init/image.h"
@@ -177,7 +178,7 @@ class Launcher {
       const plan::Operation& op = plan_.operations[i];
       if (op.op != child::Op::kBind || !op.by_parent) continue;
       auto mount = sys::open_tree_clone(op.source, op.recursive);
-      if (!mount) return while_doing("binding at /" + op.target, mount.error());
+      if (!mount) return while_doing("binding at " + shown("/" + op.target), mount.error());
       flat_.operations[i].fd = mount->get();
       if (op.idmap) mapped_.emplace_back(mount->get(), &op);
       mounts_.push_back(std::move(*mount));

@@ -18,7 +18,7 @@ using child::Op;
 using child::Step;
 
 std::string words_of(const plan::Operation& op) {
-  const std::string target = "/" + op.target;
+  const std::string target = shown("/" + op.target);
   switch (op.op) {
     case Op::kFilesystem:
       return "mounting " + op.source + " at " + target;

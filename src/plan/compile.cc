@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "plan/internal.h"
 #include "seccomp/adjust.h"
+#include "seccomp/builtin.h"
 
 namespace clawrun::plan {
 
@@ -49,6 +50,7 @@ void compile_seccomp(Plan& plan, const spec::SandboxSpec& spec, const Inputs& in
   if (!spec.allow_exec.empty()) seccomp::ignore_start_cookie(compiled);
   plan.has_start_cookie = compiled.has_start_cookie;
   plan.seccomp_flags = compiled.flags;
+  plan.filters_allow_read = seccomp::find_builtin(spec.seccomp) != nullptr;
   for (std::vector<sock_filter>& filter : compiled.filters) plan.filters.push_back(std::move(filter));
 }
 

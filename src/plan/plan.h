@@ -102,7 +102,8 @@ struct Plan {
   std::string seccomp_name;
   std::vector<std::vector<sock_filter>> filters;
   unsigned seccomp_flags = 0;
-  bool has_start_cookie = false;  // a secret is put into the filters at each start
+  bool filters_allow_read = false;  // a shipped profile: read(2) passes, so they may be loaded before init is waited for
+  bool has_start_cookie = false;    // a secret is put into the filters at each start
 
   bool init = true;
   Stream streams[3] = {Stream::kInherit, Stream::kInherit, Stream::kInherit};

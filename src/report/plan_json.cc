@@ -131,6 +131,7 @@ Json confinement_json(const plan::Plan& plan) {
   json["no_new_privs"] = true;
   json["landlock"] = landlock_json(plan.landlock);
   json["seccomp"] = {{"profile", plan.seccomp_name}, {"filters", Json::array()}, {"start_cookie", plan.has_start_cookie}};
+  json["seccomp"]["loaded_before_init"] = plan.filters_allow_read;
   for (const auto& filter : plan.filters) json["seccomp"]["filters"].push_back(filter_json(filter));
   json["rlimits"] = Json::array();
   for (const child::Rlimit& limit : plan.rlimits)

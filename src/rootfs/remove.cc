@@ -143,16 +143,16 @@ Result<> remove_doomed(int store_fd) {
 
 Result<> remove_from(const std::string& store, const std::string& name, bool is_link) {
   const UniqueFd store_fd(::open(store.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!store_fd.valid()) return fail_errno("opening " + store);
+  if (!store_fd.valid()) return fail_errno("opening " + shown(store));
   const UniqueFd lock = TRY(lock_store(store_fd.get()));
   if (is_link) {
-    if (::unlinkat(store_fd.get(), name.c_str(), 0) != 0) return fail_errno("removing " + store + "/" + name);
+    if (::unlinkat(store_fd.get(), name.c_str(), 0) != 0) return fail_errno("removing " + shown(store + "/" + name));
     return {};
   }
   const std::string doomed = std::string(kDoomed) + std::to_string(::getpid()) + "-" + name;
   // The root before its metadata: killed in between, metadata alone is left, which the scripts clear away.
   if (::renameat2(store_fd.get(), name.c_str(), store_fd.get(), doomed.c_str(), RENAME_NOREPLACE) != 0)
-    return fail_errno("removing " + store + "/" + name);
+    return fail_errno("removing " + shown(store + "/" + name));
   ::unlinkat(store_fd.get(), (name + ".meta").c_str(), 0);
   return remove_doomed(store_fd.get());
 }
@@ -165,7 +165,7 @@ Result<> remove(std::string_view name, const Stores& stores) {
       const std::optional<internal::Entry> entry = TRY(internal::look_up(store, std::string(name)));
       if (!entry) continue;
       if (auto done = remove_from(store, std::string(name), !entry->link_name.empty()); !done)
-        return while_doing("store " + store, std::move(done).error());
+        return while_doing("store " + shown(store), std::move(done).error());
       return {};
     }
   }

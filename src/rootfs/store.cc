@@ -52,7 +52,7 @@ Result<std::vector<std::string>> names_in(const std::string& store) {
   const Directory directory(::opendir(store.c_str()));
   if (!directory) {
     if (errno == ENOENT || errno == ENOTDIR || errno == EACCES) return names;
-    return fail_errno("reading " + store);
+    return fail_errno("reading " + shown(store));
   }
   while (const dirent* entry = ::readdir(directory.get()))
     if (is_name(entry->d_name)) names.emplace_back(entry->d_name);
@@ -123,7 +123,7 @@ Result<std::optional<Entry>> look_up(const std::string& store, const std::string
   struct stat status = {};
   if (::lstat(entry.path.c_str(), &status) != 0) {
     if (errno == ENOENT || errno == ENOTDIR || errno == EACCES) return std::nullopt;
-    return fail_errno(entry.path);
+    return fail_errno(shown(entry.path));
   }
   entry.owner = status.st_uid;
   entry.mode = status.st_mode;

@@ -8,6 +8,7 @@
 
 #include <cerrno>
 
+#include "seccomp/builtin.h"
 #include "seccomp/interpret.h"
 #include "seccomp/table.h"
 
@@ -54,6 +55,16 @@ TEST_CASE("no call gives a file a set-ID bit") {
   CHECK(asked(filter, "openat", 3, 0, O_CREAT, 0666) == SECCOMP_RET_ALLOW);
   CHECK(asked(filter, "openat2", 3) == (SECCOMP_RET_ERRNO | ENOSYS));
   CHECK(asked(filter, "execve", 04777, 04777, 04777) == SECCOMP_RET_ALLOW);
+}
+
+TEST_CASE("every shipped profile lets read pass, which the start relies on") {
+  for (const BuiltinProfile& builtin : builtin_profiles()) {
+    CAPTURE(builtin.name);
+    seccomp_data data{};
+    data.nr = syscall_number(kNativeArch, "read").number;
+    data.arch = audit_arch(kNativeArch);
+    CHECK(decide(to_compiled(builtin), data).value() == SECCOMP_RET_ALLOW);
+  }
 }
 
 }  // namespace clawrun::seccomp

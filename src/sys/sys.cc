@@ -11,6 +11,8 @@
 #include <cstring>
 #include <ctime>
 
+#include "base/text.h"
+
 namespace clawrun::sys {
 
 namespace {
@@ -52,7 +54,7 @@ Result<UniqueFd> executable_memfd(const char* name, std::span<const unsigned cha
 
 Result<UniqueFd> open(const std::string& path, int flags, mode_t mode) {
   UniqueFd fd(::open(path.c_str(), flags | O_CLOEXEC, mode));
-  if (!fd.valid()) return fail_errno(path);
+  if (!fd.valid()) return fail_errno(shown(path));
   return fd;
 }
 
@@ -63,7 +65,7 @@ Result<std::string> read_file(const std::string& path, std::size_t limit) {
   for (;;) {
     const ssize_t size = ::read(fd.get(), buffer, sizeof buffer);
     if (size < 0 && errno == EINTR) continue;
-    if (size < 0) return fail_errno("reading " + path);
+    if (size < 0) return fail_errno("reading " + shown(path));
     if (size == 0) return text;
     if (text.size() + static_cast<std::size_t>(size) > limit)
       return fail(ErrorKind::kInvalid, path + ": larger than the allowed " + std::to_string(limit) + " bytes");
@@ -83,19 +85,20 @@ Result<> write_all(int fd, std::string_view bytes) {
 
 Result<> write_proc_file(const std::string& path, std::string_view bytes) {
   const UniqueFd fd = TRY(open(path, O_WRONLY));
-  if (::write(fd.get(), bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size())) return fail_errno("writing " + path);
+  if (::write(fd.get(), bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size()))
+    return fail_errno("writing " + shown(path));
   return {};
 }
 
 Result<UniqueFd> open_tree_clone(const std::string& path, bool recursive) {
   const unsigned flags = kOpenTreeClone | O_CLOEXEC | AT_NO_AUTOMOUNT | (recursive ? kAtRecursive : 0U);
   UniqueFd fd = above_stdio(static_cast<int>(::syscall(SYS_open_tree, AT_FDCWD, path.c_str(), flags)));
-  if (!fd.valid()) return fail_errno(path);
+  if (!fd.valid()) return fail_errno(shown(path));
   mount_attr attr{};
   attr.propagation = 1U << 18U;  // MS_PRIVATE, which sys/mount.h and linux/mount.h both define
   const unsigned how = static_cast<unsigned>(AT_EMPTY_PATH) | (recursive ? kAtRecursive : 0U);
   if (::syscall(SYS_mount_setattr, fd.get(), "", how, &attr, sizeof attr) != 0)
-    return fail_errno("taking " + path + " out of its peer group");
+    return fail_errno("taking " + shown(path) + " out of its peer group");
   return fd;
 }
 

@@ -143,6 +143,22 @@ constexpr Attempt kAttempts[] = {
        const int fd = ::open("/tmp/mine", O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
        return fd < 0 ? -errno : checked(::fchown(fd, 0, 0));
      }},
+    // Programs that would give their owner's identity to whoever runs them on the host.
+    {"chmod-suid", [] { return checked(::chmod("program", 04755)); }},
+    {"chmod-sgid", [] { return checked(::chmod("program", 02755)); }},
+    {"chmod-plain", [] { return checked(::chmod("program", 0755)); }},
+    {"fchmod-suid", [] { return checked(::fchmod(::open("program", O_RDONLY | O_CLOEXEC), 06755)); }},
+    {"fchmodat-suid", [] { return checked(::fchmodat(AT_FDCWD, "program", 04755, 0)); }},
+    {"fchmodat2-suid", [] { return call(452, AT_FDCWD, word("program"), 04755, 0); }},
+    {"open-suid", [] { return checked(::open("new-1", O_CREAT | O_WRONLY | O_CLOEXEC, 04755)); }},
+    {"open-existing", [] { return checked(::open("program", O_RDONLY | O_CLOEXEC, 04755)); }},
+    {"openat-sgid", [] { return checked(::openat(AT_FDCWD, "new-2", O_CREAT | O_WRONLY | O_CLOEXEC, 02755)); }},
+    {"openat-tmpfile-suid", [] { return checked(::openat(AT_FDCWD, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 04755)); }},
+    {"openat2-suid", [] {
+       const std::uint64_t how[3] = {O_CREAT | O_WRONLY | O_CLOEXEC, 04755, 0};
+       return call(SYS_openat2, AT_FDCWD, word("new-3"), word(how), sizeof how);
+     }},
+    {"mknod-suid", [] { return checked(::mknod("new-4", S_IFREG | 04755, 0)); }},
     // Identity.
     {"setuid-0", [] { return checked(::setresuid(0, 0, 0)); }},
     {"setgid-0", [] { return checked(::setresgid(0, 0, 0)); }},

@@ -90,7 +90,8 @@ remove_everything() {
   same "$(find /usr/bin /etc | wc -l)" "$hosts"
   [ -d "$keep/ws" ]
   # What was given for writing is given: the test would see a removal.
-  as user touch "$keep/ws/file"
+  touch "$keep/ws/file"
+  [ "$(id -u)" -ne 0 ] || chown "$WHO" "$keep" "$keep/ws" "$keep/ws/file"
   clawrun_exec --workspace "$keep/ws" -- rm file
   [ ! -e "$keep/ws/file" ]
   rm -rf "$keep"
@@ -144,7 +145,9 @@ capability_inside_only() {
   # All walls down but the namespaces: its own mounts are its own business, the host's files and devices are not.
   text=$(hostile --user root --cap-add SYS_ADMIN --cap-add MKNOD --cap-add SYS_MODULE --cap-add SYS_RAWIO --cap-add SYS_BOOT --cap-add SYS_TIME --cap-add SYSLOG \
     --seccomp unconfined --landlock off --id-mapping single -- attempts mknod-char mknod-block bpf swapon reboot acct syslog-read settimeofday open_by_handle_at userfaultfd)
-  answers "$text" mknod-char=EPERM mknod-block=EPERM bpf=EPERM swapon=EPERM reboot=EPERM acct=EPERM syslog-read=EPERM open_by_handle_at=EPERM
+  answers "$text" mknod-char=EPERM mknod-block=EPERM bpf=EPERM swapon=EPERM acct=EPERM syslog-read=EPERM open_by_handle_at=EPERM
+  lacks "$text" 'reboot OK'
+  lacks "$text" 'settimeofday OK'
   clawrun_exec --user root --cap-add DAC_OVERRIDE --cap-add CHOWN --cap-add FOWNER --cap-add SYS_ADMIN --seccomp unconfined --landlock off --id-mapping single \
     -- sh -c 'mount -o remount,rw,bind /usr; echo x >/usr/bin/env; touch /usr/local/made; chown 0 /usr/bin/env; true' 2>/dev/null
   [ ! -e /usr/local/made ]
@@ -340,6 +343,31 @@ workspace_owner() {
   need_root
   workspace_owner
 }
+
+set_id_files() {
+  local dir=$PLACE/user/set-id-$who name names='chmod-suid chmod-sgid fchmod-suid fchmodat-suid fchmodat2-suid open-suid openat-sgid openat-tmpfile-suid openat2-suid mknod-suid'
+  local option text
+  rm -rf "$dir"
+  mkdir "$dir"
+  # Of root's in root's case, which is the worst.
+  cp /usr/bin/true "$dir/program"
+  [ "$who" = root ] || [ "$(id -u)" -ne 0 ] || chown -R "$WHO" "$dir"
+  for option in --env=A=b --seccomp=unconfined --user=root '--bind=/usr:/more' --no-init --seccomp=docker-compatible; do
+    # shellcheck disable=SC2086 # words
+    text=$(hostile "$option" --workspace "$dir" -- attempts $names chmod-plain open-existing)
+    for name in $names; do
+      lacks "$text" "$name OK"
+      has "$text" "$name E"
+    done
+    answers "$text" chmod-plain=OK open-existing=OK
+    same "$(find "$dir" -perm /6000)" ''
+    find "$dir" -name 'new-*' -delete
+  done
+  # Where nothing stays on the host they may be made, and mean nothing.
+  has "$(clawrun_exec -- sh -c 'cp /usr/bin/true program; chmod 4755 program; stat -c %a program')" 4755
+  rm -rf "$dir"
+}
+@test "no set-user-ID or set-group-ID program can be left in a directory of the host" { for_each set_id_files; }
 
 # --- not dying --------------------------------------------------------------------------------------------------------
 

@@ -44,7 +44,7 @@ strict_runs_nothing_more() {
   text=$(clawrun_exec --seccomp strict -- sh -c '/bin/true; echo "status $?"' 2>&1)
   lacks "$text" 'status 0'
   # Static programs: a dynamic loader that may be executed runs any program.
-  text=$(clawrun_exec --seccomp strict --bind /bin/busybox:/bb:ro --allow-exec /bb -- /bb sh -c '/bb true; echo "status $?"; /hostile attempts bpf; echo "status $?"; /usr/bin/id' 2>&1 || true)
+  text=$(clawrun_exec --seccomp strict --bind /bin/busybox:/busybox:ro --allow-exec /busybox -- /busybox sh -c '/busybox true; echo "status $?"; /hostile attempts bpf; echo "status $?"; /usr/bin/id' 2>&1 || true)
   has "$text" 'status 0'
   has "$text" 'status 126'
   lacks "$text" 'bpf E'
