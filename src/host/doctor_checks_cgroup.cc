@@ -122,13 +122,14 @@ std::string limits_remedy(const DoctorContext& context, const CgroupView& view, 
 }
 
 Check limits_check(const DoctorContext& context, const CgroupView& view) {
-  Check check{.id = "cgroup.limits", .title = "limits by cgroup", .status = Check::Status::kOk, .need = Check::Need::kProtection};
+  // Optional: this version enforces no limit by cgroup, so nothing that it gives is lost here.
+  Check check{.id = "cgroup.limits", .title = "limits by cgroup", .status = Check::Status::kOk};
   const Limits limits = view.layout == CgroupLayout::kV2 ? v2_limits(view, context.facts.uid) : v1_limits(view);
   check.found =
       limits.directory.empty() ? "no group can be made by this caller" : join(limits.there, ", ") + " below " + limits.directory;
   if (limits.lacking.empty()) return check;
   check.status = limits.there.empty() ? Check::Status::kMissing : Check::Status::kDegraded;
-  check.lost = "the limits of " + join(limits.lacking, ", ");
+  check.lost = "for a later version, the limits of " + join(limits.lacking, ", ");
   check.remedy = limits_remedy(context, view, limits);
   return check;
 }

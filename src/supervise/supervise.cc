@@ -210,7 +210,12 @@ class Supervisor {
 Result<ForwardedSignals> ForwardedSignals::open() {
   sigset_t set;
   sigemptyset(&set);
-  for (const int signal : kForwarded) sigaddset(&set, signal);
+  for (const int signal : kForwarded) {
+    // What the caller has us ignore, as nohup(1) does with HUP, the command is not to get either.
+    struct sigaction action {};
+    if (::sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN) continue;
+    sigaddset(&set, signal);
+  }
   ForwardedSignals signals;
   ::pthread_sigmask(SIG_BLOCK, &set, &signals.old_);
   signals.fd_.reset(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));

@@ -94,7 +94,7 @@ int memory_bomb(Words) {
       return 0;
     }
     std::memset(memory, 1, kStep);
-    total += kStep;
+    total += static_cast<long>(kStep);
   }
   say("bytes " + std::to_string(total) + " OK");
   return 0;

@@ -74,7 +74,7 @@ no_other_groups() {
 }
 
 capability_sets() {
-  local sets option expected
+  local sets
   sets=$(clawrun_exec -- grep ^Cap /proc/self/status | awk '{print $2}' | sort -u)
   same "$sets" 0000000000000000
   sets=$(clawrun_exec --user root -- grep ^Cap /proc/self/status | awk '{print $2}' | sort -u)
@@ -183,13 +183,14 @@ trap_in_the_root() {
 }
 
 preloaded() {
-  local text
+  # shellcheck disable=SC2016 # for the shell inside
+  local text show='echo "[$LD_PRELOAD]"'
   echo x >"$PLACE/log/evil.so"
   chmod 644 "$PLACE/log/evil.so"
   text=$(as "$who" "$PLACE/bin/hostile" watch "$PLACE/log/evil.so" -- "$PLACE/bin/clawrun" exec --rootfs host \
     --env "LD_PRELOAD=$PLACE/log/evil.so" --env GLIBC_TUNABLES=x --bind "$PLACE/bin/hostile:/hostile:ro" -- /hostile descriptors)
   lacks "$text" EVENT
-  text=$(as "$who" env "LD_PRELOAD=$PLACE/log/evil.so" "$PLACE/bin/hostile" watch "$PLACE/log/evil.so" -- "$PLACE/bin/clawrun" exec --rootfs host -- sh -c 'echo "[$LD_PRELOAD]"')
+  text=$(as "$who" env "LD_PRELOAD=$PLACE/log/evil.so" "$PLACE/bin/hostile" watch "$PLACE/log/evil.so" -- "$PLACE/bin/clawrun" exec --rootfs host -- sh -c "$show")
   lacks "$text" EVENT
   has "$text" '[]'
   rm "$PLACE/log/evil.so"
@@ -320,7 +321,7 @@ devices_are_links() {
 masks_are_real() {
   local text path masked=0
   fresh_rootfs
-  rm -rf "$ROOT/dev"
+  rm -rf "${ROOT:?}/dev"
   mkdir "$ROOT/dev"
   ln -s /proc/sysrq-trigger "$ROOT/dev/null"
   text=$(as "$who" "$PLACE/bin/clawrun" exec --rootfs "$ROOT" --user root --bind "$PLACE/bin/hostile:/hostile:ro" -- /hostile look-at \
@@ -671,7 +672,6 @@ shocker() {
 }
 
 keyrings() {
-  local text keyring secret="clawrun-test-secret-$$"
   answers "$(hostile -- attempts keyctl-session keyctl-user add_key request_key)" keyctl-session=EPERM keyctl-user=EPERM add_key=EPERM request_key=EPERM
   has "$(hostile --seccomp unconfined -- attempts add_key)" 'add_key OK'
   same "$(clawrun_exec -- cat /proc/keys)" ''

@@ -50,7 +50,7 @@ signals_of_the_caller() {
 @test "ignored and blocked signals of the caller neither confuse clawrun nor reach the command" { for_each signals_of_the_caller; }
 
 odd_places() {
-  local got=0
+  local got=0 text
   same "$(strange no-cwd -- -- pwd)" /workspace
   refused 125 '' strange no-cwd -- --workspace . -- true
   same "$(cd / && clawrun_exec -- pwd)" /workspace
@@ -67,7 +67,7 @@ odd_places() {
 @test "from a directory that is gone, and from a chroot" { for_each odd_places; }
 
 low_limits() {
-  local got n
+  local got n text
   for n in 4 6 8 10 12 16 20 32 64; do
     got=0
     text=$(as "$who" prlimit --nofile="$n" "$PLACE/bin/clawrun" exec --rootfs host --bind "$PLACE/bin/hostile:/hostile:ro" -- /hostile descriptors 2>&1 </dev/null) || got=$?
@@ -137,18 +137,20 @@ quiet_about() {
 }
 
 escape_sequences() {
-  local bad=$'a\e]0;owned\a\e[31m\nclawrun: all is well\r\x9b'
+  local option bad=$'a\e]0;owned\a\e[31m\nclawrun: all is well\r\x9b'
   quiet_about clawrun_exec -- "$bad"
   quiet_about clawrun_exec -- "/$bad"
   quiet_about clawrun_exec "--$bad" -- true
   quiet_about clawrun_exec "--$bad=x" -- true
   quiet_about clawrun_exec "-$bad" -- true
   quiet_about clawrun_exec "$bad" true
-  for option in rootfs workspace bind tmpfs workdir env-file user cap-add hostname timeout nofile fsize network seccomp allow-exec landlock profile report preserve-fd id-mapping uid-range memory cpuset; do
+  for option in rootfs workspace bind tmpfs workdir env-file user cap-add hostname timeout nofile fsize network seccomp allow-exec landlock profile preserve-fd id-mapping uid-range memory cpuset; do
     quiet_about clawrun_exec "--$option" "$bad" -- true
     quiet_about clawrun_exec "--$option" "/$bad" -- true
     quiet_about clawrun_exec "--$option" "/x$bad:/y$bad" -- true
   done
+  quiet_about clawrun_exec --report "/none/$bad" -- true
+  quiet_about clawrun_exec --report "fd:$bad" -- true
   quiet_about clawrun_exec --env "=$bad" -- true
   quiet_about clawrun_exec --bind "/usr:/$bad/x/../y" -- true
   quiet_about clawrun_exec --workdir "/tmp/$bad" -- true
@@ -159,8 +161,6 @@ escape_sequences() {
   quiet_about clawrun_exec --profile "$PLACE/log/profile-$who.json" -- true
   printf '{"comment": "\\u001b[31m", "\\u001b[31mhost\\u0007": 1}' >"$PLACE/log/profile-$who.json"
   quiet_about clawrun_exec --profile "$PLACE/log/profile-$who.json" -- true
-  printf '%s=x\n' "$bad" >"$PLACE/log/profile-$who.json"
-  got=0
   rm -f "$PLACE/log/profile-$who.json"
   # A script whose interpreter is missing, by a name of a stranger's choice.
   mkdir -p "$PLACE/log/odd-$who"

@@ -24,8 +24,8 @@ storm_with_a_workspace() {
 @test "HUP at 100 random moments ends it with 128+1, or by the signal" { for_each storm HUP 100; }
 
 killed_while_running() {
-  local pid marker="running-$who-$$" i
-  for i in 1 2 3 4 5; do
+  local marker="running-$who-$$"
+  for _ in 1 2 3 4 5; do
     background clawrun_exec --writable -- sh -c "setsid sleep 1001 & exec /hostile sleep $marker"
     inside_pid "$marker"
     end_background
@@ -38,7 +38,7 @@ killed_while_running() {
 }
 
 second_interrupt() {
-  local got=0 marker="interrupt-$who-$$" pid supervisor
+  local got=0 marker="interrupt-$who-$$" supervisor
   background clawrun_exec -- /hostile refuse-to-die ignore "$marker"
   supervisor=$!
   wait_for pgrep -f "^/hostile refuse-to-die ignore $marker"

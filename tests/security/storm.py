@@ -67,6 +67,8 @@ def alive():
 def main():
     number, count, command = getattr(signal, "SIG" + sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    if number != signal.SIGKILL:
+        signal.signal(number, signal.SIG_DFL)  # what we ignore, clawrun would not forward
     before, wrong, seen = surroundings(), [], collections.Counter()
     for _ in range(count):
         child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
