@@ -33,7 +33,7 @@ on_shared_mounts() {
 @test "a script on standard input cannot be added to by the command" {
   need_root
   printf '%s\n' "\"$PLACE/bin/clawrun\" exec -- sh -c 'echo \"touch $PLACE/injected\" > /proc/self/fd/0' 2>/dev/null" 'echo end' >"$PLACE/script"
-  cat "$PLACE/script" | bash
+  bash < <(cat "$PLACE/script") # a pipe, not the file
   [ ! -e "$PLACE/injected" ]
   same "$(printf 'x\n' | "$PLACE/bin/clawrun" exec -- sh -c 'cat /dev/stdin')" x
   same "$("$PLACE/bin/clawrun" exec -- sh -c 'echo y >/dev/stdout' | cat)" y
@@ -43,7 +43,7 @@ set_id() {
   local place=$PLACE/$who/setid
   as "$who" mkdir -p "$place"
   run clawrun_exec --workspace "$place" -- sh -c 'cp /hostile x; chmod 4755 x; chmod u+s x; chmod 2755 x; install -m 6755 x y; chmod 755 x; echo done'
-  has "$output" done
+  has "$output" 'done'
   same "$(find "$place" -perm /6000)" ''
   # The same call is nothing but a mode where no directory of the caller can be written to.
   clawrun_exec -- sh -c 'cp /hostile x; chmod 4755 x; test -u x'
