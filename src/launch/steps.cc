@@ -136,7 +136,9 @@ Error not_executed(const plan::Plan& plan, const child::Report& report) {
   else if (report.errno_value == ENOEXEC)
     hint = "neither an executable of this machine's kind nor a script with a #! line";
   else if (report.errno_value == EACCES)
-    hint = "permission denied: it lies on a mount without exec, or Landlock does not allow it";
+    hint = plan.landlock.command_access != 0
+               ? "permission denied: with --allow-exec its loader or interpreter must be named too"
+               : "permission denied: it lies on a mount without exec, or Landlock does not allow it";
   else if (report.errno_value == EPERM || report.errno_value == ENOSYS)
     hint += std::string(" (the seccomp profile ") + quoted(plan.seccomp_name) + " may refuse execve)";
   else if (report.errno_value == E2BIG)

@@ -211,9 +211,10 @@ Result<ForwardedSignals> ForwardedSignals::open() {
   sigset_t set;
   sigemptyset(&set);
   for (const int signal : kForwarded) {
-    // What the caller has us ignore, as nohup(1) does with HUP, the command is not to get either.
+    // As nohup(1) has it. INT and QUIT are another matter: a shell that starts us in the background has them ignored, and
+    // whoever then sends one means the command.
     struct sigaction action {};
-    if (::sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN) continue;
+    if (signal == SIGHUP && ::sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN) continue;
     sigaddset(&set, signal);
   }
   ForwardedSignals signals;

@@ -94,4 +94,4 @@ nohup_holds() {
   wait "$pid" || got=$?
   same "$got" 9
 }
-@test "a signal that the caller ignores is not forwarded: nohup works" { for_each nohup_holds; }
+@test "HUP that the caller ignores is not forwarded: nohup works" { for_each nohup_holds; }
