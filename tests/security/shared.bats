@@ -87,7 +87,7 @@ root_through_a_link() {
 
 nohup_holds() {
   local pid got=0
-  as "$who" sh -c 'trap "" HUP; exec "$1" exec -- sh -c "sleep 1; exit 9"' sh "$PLACE/bin/clawrun" &
+  EXEC=yes as "$who" sh -c 'trap "" HUP; exec "$1" exec -- sh -c "sleep 1; exit 9"' sh "$PLACE/bin/clawrun" &
   pid=$!
   sleep 0.5
   kill -HUP "$pid"
