@@ -279,11 +279,11 @@ class Launcher {
     }
   }
 
-  // Until `fd` can be read, or the child is dead and will write no more. A set-up that hangs, on a file system that does not
+  // Until `fd` has one of `events` or is hung up, or the child is dead and will write no more. A set-up that hangs, on a file system that does not
   // answer, is ended by --timeout like a command.
-  Result<> wait_for(int fd) const {
+  Result<> wait_for(int fd, short events) const {
     for (;;) {
-      pollfd watched[2] = {{fd, POLLIN, 0}, {sandbox_.pidfd.get(), POLLIN, 0}};
+      pollfd watched[2] = {{fd, events, 0}, {sandbox_.pidfd.get(), POLLIN, 0}};
       int left_ms = -1;
       if (plan_.timeout.count() > 0) {
         const auto spent_ms = static_cast<std::int64_t>((sys::monotonic_ns() - sandbox_.started_ns) / 1'000'000);
@@ -302,7 +302,7 @@ class Launcher {
   }
 
   Result<> receive_report() {
-    TRY(wait_for(control_.first.get()));
+    TRY(wait_for(control_.first.get(), POLLIN));
     auto received = sys::receive_descriptor(control_.first.get());
     if (!received) return died();
     report_ = std::move(*received);
@@ -311,9 +311,10 @@ class Launcher {
 
   // `ready` and then end of file, by close-on-exec, is success. A bare end of file is a death.
   Result<> await_exec() {
+    // Not for what is written: waking up for `ready` would only take the processor from the one that executes the command.
+    TRY(wait_for(report_.get(), 0));
     bool ready = false;
     for (;;) {
-      TRY(wait_for(report_.get()));
       child::Report report;
       const ssize_t size = ::read(report_.get(), &report, sizeof report);
       if (size < 0 && errno == EINTR) continue;
