@@ -104,46 +104,16 @@ class AnswerWriter {
   std::vector<Fail> fails_;
 };
 
-void append(Program& to, const Program& from) {
-  to.insert(to.end(), from.begin(), from.end());
-}
+}  // namespace
 
-Result<Program> compile_answers(const Answers& answers) {
+Result<std::vector<sock_filter>> compile_answers(const Answers& answers) {
   Program code;
   for (const ConditionalAnswer& answer : answers.conditional) {
     const Program part = TRY(AnswerWriter().write(answer));
-    append(code, part);
+    code.insert(code.end(), part.begin(), part.end());
   }
   code.push_back(statement(BPF_RET | BPF_K, answers.otherwise));
   return code;
-}
-
-}  // namespace
-
-Result<std::vector<sock_filter>> compile_argument_part(const Table& table) {
-  Program code;
-  code.push_back(statement(kLoad, offsetof(seccomp_data, nr)));
-  if (table.arch == Arch::kX86_64) {
-    // libseccomp refuses x32 only where it was itself built for x86_64.
-    code.push_back({BPF_JMP | BPF_JGE | BPF_K, 0, 1, kX32Bit});
-    code.push_back(statement(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS));
-  }
-  for (const auto& [number, answers] : table.by_number) {
-    if (answers.conditional.empty()) continue;
-    const Program block = TRY(compile_answers(answers));
-    // Another number: over the block. The long way round where a byte does not reach.
-    const bool is_near = block.size() <= kMaxShortJump;
-    code.push_back({BPF_JMP | BPF_JEQ | BPF_K, static_cast<std::uint8_t>(is_near ? 0 : 1),
-                    static_cast<std::uint8_t>(is_near ? block.size() : 0), static_cast<std::uint32_t>(number)});
-    if (!is_near) code.push_back(statement(BPF_JMP | BPF_JA, static_cast<std::uint32_t>(block.size())));
-    append(code, block);
-  }
-  // Numbers mean other calls on another architecture: what follows refuses those.
-  Program guarded = {statement(kLoad, offsetof(seccomp_data, arch)),
-                     {BPF_JMP | BPF_JEQ | BPF_K, 1, 0, audit_arch(table.arch)},
-                     statement(BPF_JMP | BPF_JA, static_cast<std::uint32_t>(code.size()))};
-  append(guarded, code);
-  return guarded;
 }
 
 }  // namespace clawrun::seccomp

@@ -1,6 +1,6 @@
-// The part of a filter that looks at arguments, which goes in front of the part that libseccomp makes.
+// The instructions that answer one call by its arguments.
 //
-// It is written here and not by libseccomp, because libseccomp cannot say what such profiles need: "otherwise" (EPERM where
+// They are written here and not by libseccomp, because libseccomp cannot say what such profiles need: "otherwise" (EPERM where
 // no condition holds, in a profile whose default is ENOSYS), an allowed call with refused arguments, and an order between
 // rules that overlap.
 #pragma once
@@ -13,7 +13,7 @@
 
 namespace clawrun::seccomp {
 
-// Answers for the calls whose answer depends on their arguments, and falls through to what follows it for all others.
-Result<std::vector<sock_filter>> compile_argument_part(const Table& table);
+// Ends with an answer on each way through. The accumulator is overwritten.
+Result<std::vector<sock_filter>> compile_answers(const Answers& answers);
 
 }  // namespace clawrun::seccomp

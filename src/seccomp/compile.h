@@ -1,4 +1,4 @@
-// From a profile to BPF: the calls through libseccomp, as a binary tree; in front of it our own code for their arguments.
+// From a profile to BPF.
 #pragma once
 
 #include <string_view>
