@@ -94,6 +94,13 @@ void die_with_parent(const ChildPlan& plan) {
     sys(__NR_exit_group, 1);
 }
 
+void join_cgroups(const ChildPlan& plan) {
+  for (std::uint32_t i = 0; i < plan.join_fd_count; ++i) {
+    must(plan, Step::kJoinCgroup, sys(__NR_write, plan.join_fds[i], "0", 1), i);
+    sys(__NR_close, plan.join_fds[i]);
+  }
+}
+
 void become(const ChildPlan& plan) {
   if (plan.drop_groups) must(plan, Step::kIdentity, sys(__NR_setgroups, 0, nullptr));
   if (!plan.change_identity) return;
@@ -306,11 +313,13 @@ void child_main(void* argument) {
   close_all_but(plan, plan.keep_fds, plan.keep_fd_count);
   die_with_parent(plan);
   mark(plan, Stage::kStarted);
-  if (plan.uid_map != nullptr)
-    map_own_ids(plan);
-  else
-    await_gate(plan);
+  join_cgroups(plan);
+  if (plan.uid_map != nullptr) map_own_ids(plan);
+  if (plan.uid_map == nullptr || plan.wait_at_gate) await_gate(plan);
   mark(plan, Stage::kReleased);
+  if (plan.new_cgroup_namespace) must(plan, Step::kCgroupNamespace, sys(__NR_unshare, CLONE_NEWCGROUP));
+  // PR_SCHED_CORE_CREATE for this process; those that it forks inherit the cookie: prctl(2), PR_SCHED_CORE
+  if (plan.core_scheduling) must(plan, Step::kCoreScheduling, sys(__NR_prctl, 62, 1, 0, 1 /* PIDTYPE_TGID */, 0));
   must(plan, Step::kSession, sys(__NR_setsid));
   become(plan);
   // A change of uid takes the parent-death signal away: prctl(2)

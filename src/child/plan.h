@@ -72,6 +72,9 @@ enum class Step : std::uint32_t {
   kReady,  // not a failure: the next thing is execve
   kParentDeath,
   kGate,
+  kJoinCgroup,  // index: which
+  kCgroupNamespace,
+  kCoreScheduling,
   kSession,
   kStdio,
   kIdentity,
@@ -111,7 +114,7 @@ enum class Stage : std::uint8_t { kStarted, kReleased, kMounted, kPivoted, kConf
 struct ChildPlan {
   // Descriptors, all above stdio.
   int report_fd = -1;   // the child's to make: its read end is sent on control_fd, so that no fork of the host holds an end
-  int control_fd = -1;  // SOCK_SEQPACKET to the supervisor: one byte opens the gate (none is awaited with uid_map); a terminal is
+  int control_fd = -1;  // SOCK_SEQPACKET to the supervisor: one byte opens the gate; a terminal is
                         // sent back on it
   int stdio[3] = {-1, -1, -1};  // what becomes 0, 1 and 2; -1: left as it is
   int init_fd = -1;             // the sealed memfd of init; -1: the command is pid 1 itself
@@ -126,6 +129,16 @@ struct ChildPlan {
   // Lines for its own uid_map and gid_map, where the kernel lets the child write them itself: no waiting for the parent then.
   const char* uid_map = nullptr;
   const char* gid_map = nullptr;
+  bool wait_at_gate = false;  // with uid_map too: the parent has it put into its cgroup first
+
+  // Files of cgroups that the child joins by writing "0", which costs no grace period of the kernel as writing its pid would:
+  // kernel/cgroup/cgroup.c, cgroup_procs_write_start(). Open for writing by the caller's own rights.
+  const int* join_fds = nullptr;
+  std::size_t join_fd_count = 0;
+
+  // Made here and not by clone3, which takes the cgroup of its caller for the namespace's root: kernel/cgroup/namespace.c
+  bool new_cgroup_namespace = false;
+  bool core_scheduling = false;
 
   bool change_identity = false;  // started by root: become uid:gid (mapped) before anything is made
   bool drop_groups = false;

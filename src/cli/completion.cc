@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "cli/sandbox_verbs.h"
 #include "cli/verbs.h"
 
 namespace clawrun::cli {
@@ -30,6 +31,9 @@ std::string words_for(const std::string& verb) {
   return words;
 }
 
+// A command that prints the ids that may stand there.
+constexpr const char* kSandboxIds = "clawrun list --quiet 2>/dev/null";
+
 std::string verb_names() {
   std::string names;
   for (const Verb& verb : verbs()) names += (names.empty() ? "" : " ") + std::string(verb.name);
@@ -50,7 +54,9 @@ std::string bash() {
       "  case $verb in\n";
   for (const Verb& verb : verbs())
     text += "    " + std::string(verb.name) + ") [[ $cur == -* || $verb != exec ]] && COMPREPLY=($(compgen -W \"" +
-            words_for(std::string(verb.name)) + "\" -- \"$cur\")) ;;\n";
+            words_for(std::string(verb.name)) +
+            (verb.operands == Operands::kSandboxes ? std::string(" $(") + kSandboxIds + ")" : std::string()) +
+            "\" -- \"$cur\")) ;;\n";
   text +=
       "  esac\n"
       "  ((${#COMPREPLY[@]})) || COMPREPLY=($(compgen -f -- \"$cur\"))\n"
@@ -84,7 +90,8 @@ std::string zsh() {
   text += "      '*::command:_normal' ;;\n";
   for (const Verb& verb : verbs())
     if (verb.name != "exec")
-      text += "    " + std::string(verb.name) + ") compadd -- " + words_for(std::string(verb.name)) + " ;;\n";
+      text += "    " + std::string(verb.name) + ") compadd -- " + words_for(std::string(verb.name)) +
+              (verb.operands == Operands::kSandboxes ? std::string(" $(") + kSandboxIds + ")" : std::string()) + " ;;\n";
   return text + "  esac\n}\n_clawrun \"$@\"\n";
 }
 
@@ -105,13 +112,17 @@ std::string fish() {
   for (const OptionRow& row : exec_options())
     text += "complete -c clawrun -n '__fish_seen_subcommand_from exec' -l " + std::string(row.name) +
             (row.metavar.empty() ? "" : " -r") + " -d " + fish_quoted(row.help) + "\n";
-  for (const Extra& extra : kExtras)
-    text += std::string("complete -c clawrun -n '__fish_seen_subcommand_from ") + extra.verb + "' -l " + (extra.name + 2) +
-            (*extra.metavar == '\0' ? "" : " -r") + "\n";
+  for (const VerbOption& option : all_options())
+    if (option.verb != "exec")
+      text += "complete -c clawrun -n '__fish_seen_subcommand_from " + option.verb + "' -l " + option.name.substr(2) +
+              (option.metavar.empty() ? "" : " -r") + "\n";
   for (const Verb& verb : verbs())
     if (!verb.words.empty())
       text += "complete -c clawrun -n '__fish_seen_subcommand_from " + std::string(verb.name) + "' -a " +
               fish_quoted(verb.words) + "\n";
+  for (const Verb& verb : verbs())
+    if (verb.operands == Operands::kSandboxes)
+      text += "complete -c clawrun -n '__fish_seen_subcommand_from " + std::string(verb.name) + "' -a '(" + kSandboxIds + ")'\n";
   return text;
 }
 
@@ -127,6 +138,11 @@ constexpr ShellRow kShells[] = {{"bash", bash}, {"zsh", zsh}, {"fish", fish}};
 std::vector<VerbOption> all_options() {
   std::vector<VerbOption> options;
   for (const OptionRow& row : exec_options()) options.push_back({"exec", "--" + std::string(row.name), std::string(row.metavar)});
+  for (const WordForm& form : sandbox_forms()) {
+    for (const WordOption& option : form.options)
+      options.push_back({std::string(form.verb), "--" + std::string(option.name), std::string(option.metavar)});
+    options.push_back({std::string(form.verb), "--help", ""});
+  }
   for (const Extra& extra : kExtras) options.push_back({extra.verb, extra.name, extra.metavar});
   return options;
 }

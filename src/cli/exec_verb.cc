@@ -92,7 +92,7 @@ int run(const ExecArguments& arguments) {
     return print(report::plan_to_json(*plan));
   }
   say_degradations(*plan, arguments);
-  const auto outcome = engine::exec(*plan, {.forward_signals = true});
+  const auto outcome = engine::exec(*plan, {.forward_signals = true, .read_usage = !arguments.report.empty()});
   if (!outcome) return failed(outcome.error(), report, &*plan, arguments.quiet);
   report.write(*outcome, &*plan, arguments.quiet);
   say_end(*outcome, *plan, arguments);

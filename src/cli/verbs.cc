@@ -11,6 +11,7 @@
 #include "cli/message.h"
 #include "cli/output.h"
 #include "cli/rootfs_verb.h"
+#include "cli/sandbox_verbs.h"
 #include "cli/seccomp_verb.h"
 #include "tables/exit_codes.h"
 
@@ -22,11 +23,18 @@ Result<int> help_verb(std::span<char* const> args);
 
 constexpr Verb kVerbs[] = {
     {"exec", "run a command in a fresh sandbox: clawrun exec [OPTIONS] -- COMMAND", nullptr, ""},
+    {"list", "show the sandboxes that run", list_verb, ""},
+    {"stats", "say what a sandbox has used: memory, processor time, processes, disk", stats_verb, "", Operands::kSandboxes},
+    {"update", "change limits of a running sandbox", update_verb, "", Operands::kSandboxes},
+    {"pause", "stop all processes of a sandbox where they are", pause_verb, "", Operands::kSandboxes},
+    {"resume", "let a paused sandbox go on", resume_verb, "", Operands::kSandboxes},
+    {"gc", "remove what sandboxes have left whose clawrun was killed", gc_verb, ""},
     {"doctor", "say what this kernel and this user allow, and what mends the rest", doctor_verb, ""},
     {"rootfs", "list, find and remove root filesystems", rootfs_verb, "list path rm"},
     {"seccomp", "show, compile and test system call filters", seccomp_verb, "list show compile test"},
     {"completion", "print the completions for bash, zsh or fish", completion_verb, "bash zsh fish"},
-    {"help", "say more about a verb: clawrun help VERB", help_verb, "exec doctor rootfs seccomp completion"},
+    {"help", "say more about a verb: clawrun help VERB", help_verb,
+     "exec list stats update pause resume gc doctor rootfs seccomp completion"},
 };
 
 std::string usage() {

@@ -8,11 +8,15 @@
 
 namespace clawrun::cli {
 
+// What a verb's completion knows beyond its options and fixed words.
+enum class Operands : unsigned char { kNone, kSandboxes };
+
 struct Verb {
   std::string_view name;
   std::string_view summary;
   Result<int> (*run)(std::span<char* const> args);  // nullptr: exec, which has exit codes of its own
   std::string_view words;                           // its subcommands, separated by spaces, for the completions
+  Operands operands = Operands::kNone;
 };
 
 std::span<const Verb> verbs();

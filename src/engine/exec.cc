@@ -1,12 +1,16 @@
 #include "engine/exec.h"
 
 #include <sys/random.h>
+#include <unistd.h>
+
+#include <optional>
 
 #include "base/text.h"
 #include "engine/resolve.h"
 #include "launch/launch.h"
 #include "plan/compile.h"
 #include "spec/validate.h"
+#include "state/state.h"
 #include "supervise/supervise.h"
 #include "tables/exit_codes.h"
 
@@ -26,6 +30,51 @@ std::string new_id() {
   }
   return id;
 }
+
+// How many records of others a start looks at for sandboxes whose supervisor died.
+constexpr std::size_t kSweptAtOnce = 16;
+
+// This sandbox's entry among those that run. Without one it could be neither found nor swept: an error where it has a cgroup or
+// was given a name, and no matter where it has neither.
+class Registration {
+ public:
+  static Result<Registration> open(const plan::Plan& plan, const std::string& id,
+                                   std::chrono::system_clock::time_point started_at) {
+    Registration opened;
+    state::Record& record = opened.record_;
+    record.id = id;
+    record.supervisor = TRY(state::identify(::getpid()));
+    record.owner = ::geteuid();
+    record.created_ms =
+        static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(started_at.time_since_epoch()).count());
+    record.command = plan.argv;
+    record.rootfs = plan.rootfs;
+    if (plan.cgroup) record.location = cgroup::Group::locate(plan.cgroup->place, id);
+    auto entry = state::Entry::create(record);
+    if (entry)
+      opened.entry_ = std::move(*entry);
+    else if (plan.cgroup || !plan.name.empty() || entry.error().kind == ErrorKind::kInvalid)
+      return std::unexpected(std::move(entry).error());
+    return opened;
+  }
+
+  void note_started(const launch::Sandbox& sandbox) {
+    if (!entry_) return;
+    if (auto first = state::identify(sandbox.pid)) record_.first = *first;
+    if (!sandbox.group.empty()) record_.location = sandbox.group.location();
+    // At worst `list` shows no pid: the record of before names the cgroup already.
+    (void)entry_->update(record_);
+  }
+
+  // For the next start, or `clawrun gc`.
+  void leave() {
+    if (entry_) entry_->leave();
+  }
+
+ private:
+  state::Record record_;
+  std::optional<state::Entry> entry_;
+};
 
 }  // namespace
 
@@ -51,11 +100,19 @@ Result<spec::Outcome> exec(const plan::Plan& plan, const ExecOptions& options) {
     signals.emplace(std::move(*opened));
   }
   const auto started_at = std::chrono::system_clock::now();
-  launch::Sandbox sandbox = TRY(launch::start(plan));
-  spec::Outcome outcome =
-      supervise::supervise(sandbox, {.timeout = plan.timeout, .grace = plan.grace, .signals = signals ? &*signals : nullptr});
+  const std::string id = plan.name.empty() ? new_id() : plan.name;
+  // Before the cgroup is made, so that whatever ends us leaves word of it.
+  Registration registration = TRY(Registration::open(plan, id, started_at));
+  launch::Sandbox sandbox = TRY(launch::start(plan, id));
+  // The command runs meanwhile.
+  registration.note_started(sandbox);
+  state::sweep(kSweptAtOnce);
+  spec::Outcome outcome = supervise::supervise(
+      sandbox,
+      {.timeout = plan.timeout, .grace = plan.grace, .signals = signals ? &*signals : nullptr, .read_usage = options.read_usage});
   outcome.started_at = started_at;
-  outcome.id = new_id();
+  outcome.id = id;
+  if (!sandbox.group.end()) registration.leave();
   return outcome;
 }
 

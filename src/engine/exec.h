@@ -16,6 +16,7 @@ Result<plan::Plan> prepare(spec::SandboxSpec spec);
 
 struct ExecOptions {
   bool forward_signals = false;  // for a program that is nothing but the supervisor of this sandbox
+  bool read_usage = true;        // Outcome::usage
 };
 
 // Starts the plan and waits for its end. An error is a failure before the command could run; nothing is left then.

@@ -7,12 +7,15 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <termios.h>
 #include <unistd.h>
 
 #include <cstdlib>
 
 #include "base/text.h"
+#include "cgroup/place.h"
+#include "host/core_sched.h"
 #include "net/netlink.h"
 #include "rootfs/store.h"
 #include "seccomp/cache.h"
@@ -147,6 +150,37 @@ Result<> gather_descriptors(plan::Inputs& inputs, const spec::SandboxSpec& spec)
   return {};
 }
 
+// "8:0" stays; a device node becomes its numbers. That a partition has none of its own limits, the kernel says.
+Result<> resolve_disk(std::string& device) {
+  const auto parts = split(device, ':');
+  if (parts.size() == 2 && parse_unsigned(parts[0], 4095) && parse_unsigned(parts[1], 1 << 20U)) return {};
+  struct stat info {};
+  if (::stat(device.c_str(), &info) != 0) return fail_errno("--io-max: " + quoted(device));
+  if (!S_ISBLK(info.st_mode))
+    return fail(ErrorKind::kInvalid, "--io-max: " + quoted(device) + " is not a block device; lsblk lists them");
+  device = std::to_string(major(info.st_rdev)) + ":" + std::to_string(minor(info.st_rdev));
+  return {};
+}
+
+Result<plan::DeviceFacts> device_facts(const spec::Device& device) {
+  struct stat info {};
+  if (::lstat(device.path.c_str(), &info) != 0) return fail_errno("--device: " + quoted(device.path));
+  if (!S_ISCHR(info.st_mode) && !S_ISBLK(info.st_mode))
+    return fail(ErrorKind::kInvalid, "--device: " + quoted(device.path) + " is not a device node");
+  return plan::DeviceFacts{S_ISBLK(info.st_mode), major(info.st_rdev), minor(info.st_rdev)};
+}
+
+// Where the sandbox's cgroup may be, and what the default limits are counted from.
+Result<> gather_cgroup(plan::Inputs& inputs, const spec::SandboxSpec& spec) {
+  const std::vector<std::string_view> wanted = plan::wanted_controllers(spec, inputs.host);
+  if (wanted.empty() && spec.cgroup_path.empty() && spec.cgroup_driver == cgroup::DriverChoice::kAuto) return {};
+  const cgroup::View view = TRY(cgroup::current_view());
+  inputs.cgroup_place =
+      TRY(cgroup::find_place(view, {.driver = spec.cgroup_driver, .path = spec.cgroup_path, .controllers = wanted}));
+  if (!spec.limits.memory_bytes) inputs.available_memory_bytes = cgroup::available_memory_bytes();
+  return {};
+}
+
 }  // namespace
 
 Result<> resolve_words(spec::SandboxSpec& spec) {
@@ -162,6 +196,7 @@ Result<> resolve_words(spec::SandboxSpec& spec) {
   spec.environment_files.clear();
   if (spec.workspace) TRY(make_absolute(spec.workspace->source));
   for (spec::Bind& bind : spec.binds) TRY(make_absolute(bind.source));
+  for (cgroup::IoMax& limit : spec.limits.io_max) TRY(resolve_disk(limit.device));
   return {};
 }
 
@@ -175,6 +210,12 @@ Result<plan::Inputs> gather_inputs(const spec::ValidSpec& spec) {
     inputs.binds.push_back(facts);
   }
   if (spec->seccomp != "unconfined") inputs.seccomp = TRY(seccomp::load(spec->seccomp));
+  for (const spec::Device& device : spec->devices) {
+    const plan::DeviceFacts facts = TRY(device_facts(device));
+    inputs.devices.push_back(facts);
+  }
+  TRY(gather_cgroup(inputs, *spec));
+  if (spec->core_scheduling) inputs.core_scheduling_refusal = host::core_scheduling_refusal();
   TRY(gather_descriptors(inputs, *spec));
   inputs.hard_limits = {hard_limit(RLIMIT_NOFILE), hard_limit(RLIMIT_NPROC), hard_limit(RLIMIT_FSIZE),
                         hard_limit(RLIMIT_STACK),  hard_limit(RLIMIT_CPU),   hard_limit(RLIMIT_AS)};

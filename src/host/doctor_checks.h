@@ -26,10 +26,14 @@ void check_identity(const DoctorContext& context, Checks& out);
 void check_mounts(const DoctorContext& context, Checks& out);
 void check_syscalls(const DoctorContext& context, Checks& out);
 void check_kernel_features(const DoctorContext& context, Checks& out);
+void check_core_scheduling(const DoctorContext& context, Checks& out);
 void check_seccomp(const DoctorContext& context, Checks& out);
 void check_landlock(const DoctorContext& context, Checks& out);
 void check_cgroups(const DoctorContext& context, Checks& out);
 void check_tools(const DoctorContext& context, Checks& out);
+
+// Parts of these groups that are tested with made-up values.
+Check core_scheduling_check(int errno_value, std::string_view smt_control);
 
 // For people: "EPERM (Operation not permitted)".
 std::string errno_text(int errno_value);

@@ -1,30 +1,22 @@
-// Cgroups: the layout, and which limits this caller may set.
+// Cgroups: how they are mounted, and what of them is the caller's.
 #include <fcntl.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <optional>
 
-#include "base/text.h"
-#include "host/cgroup_view.h"
+#include "cgroup/place.h"
+#include "cgroup/systemd.h"
+#include "cgroup/view.h"
 #include "host/doctor_checks.h"
+#include "host/doctor_limits.h"
 #include "host/files.h"
 
 namespace clawrun::host {
 
 namespace {
-
-struct LimitRow {
-  std::string_view controller;  // its name in v2
-  std::string_view v1_controller;
-  std::string_view options;
-};
-constexpr LimitRow kLimits[] = {
-    {"memory", "memory", "--memory"}, {"cpu", "cpu", "--cpus"}, {"pids", "pids", "--pids"}, {"cpuset", "cpuset", "--cpuset"}};
-
-constexpr const char* kUserManagerRemedy =
-    "sudo mkdir -p /etc/systemd/system/user@.service.d && printf '[Service]\\nDelegate=cpu cpuset io memory pids\\n' | "
-    "sudo tee /etc/systemd/system/user@.service.d/delegate.conf && sudo systemctl daemon-reload, then log in again";
 
 bool is_writable(const std::string& path) {
   return faccessat(AT_FDCWD, path.c_str(), W_OK, AT_EACCESS) == 0;
@@ -34,30 +26,19 @@ bool can_make_groups(const std::string& directory) {
   return is_writable(directory) && is_writable(directory + "/cgroup.procs");
 }
 
-bool has_systemd() {
-  return exists("/run/systemd/system");
-}
-
-// The group in which a user's systemd manager may make groups; "" where there is none.
-std::string user_manager_directory(const CgroupView& view, std::uint32_t uid) {
-  const std::string user = std::to_string(uid);
-  const std::string directory = view.v2.mount_point + "/user.slice/user-" + user + ".slice/user@" + user + ".service";
-  return can_make_groups(directory) ? directory : std::string();
-}
-
-Check layout_check(const CgroupView& view) {
+Check layout_check(const cgroup::View& view) {
   Check check{.id = "cgroup.layout", .title = "cgroup layout", .status = Check::Status::kOk};
   switch (view.layout) {
-    case CgroupLayout::kV2:
+    case cgroup::Layout::kV2:
       check.found = "v2 at " + view.v2.mount_point;
       return check;
-    case CgroupLayout::kHybrid:
+    case cgroup::Layout::kHybrid:
       check.found = "hybrid: v1 controllers, v2 at " + view.v2.mount_point + " without them";
       break;
-    case CgroupLayout::kV1:
+    case cgroup::Layout::kV1:
       check.found = "v1";
       break;
-    case CgroupLayout::kNone: {
+    case cgroup::Layout::kNone: {
       constexpr auto kCgroup2Magic = 0x63677270;
       struct statfs status {};
       const bool hidden = statfs("/sys/fs/cgroup", &status) == 0 && status.f_type == kCgroup2Magic;
@@ -65,89 +46,65 @@ Check layout_check(const CgroupView& view) {
       break;
     }
   }
-  check.status = view.layout == CgroupLayout::kNone ? Check::Status::kMissing : Check::Status::kDegraded;
-  check.lost = view.layout == CgroupLayout::kNone ? "every limit by cgroup"
-                                                  : "delegation to users, starting inside a cgroup, killing one as a whole";
-  check.remedy = view.layout == CgroupLayout::kNone ? "mount -t cgroup2 none /sys/fs/cgroup"
-                 : has_systemd()                    ? "boot with systemd.unified_cgroup_hierarchy=1"
-                                                    : "boot with cgroup_no_v1=all and mount -t cgroup2 none /sys/fs/cgroup";
+  check.status = view.layout == cgroup::Layout::kNone ? Check::Status::kMissing : Check::Status::kDegraded;
+  check.lost = view.layout == cgroup::Layout::kNone
+                   ? "every limit by cgroup"
+                   : "delegation to users, --memory-high, starting inside a cgroup, ending one with a single write";
+  check.remedy = view.layout == cgroup::Layout::kNone ? "mount -t cgroup2 none /sys/fs/cgroup"
+                 : cgroup::systemd_is_running()       ? "boot with systemd.unified_cgroup_hierarchy=1"
+                                                      : "boot with cgroup_no_v1=all and mount -t cgroup2 none /sys/fs/cgroup";
   return check;
 }
 
-struct Limits {
-  std::string directory;  // where groups can be made; "" for nowhere
-  std::vector<std::string> there;
-  std::vector<std::string> lacking;  // the options that need what is not there
-};
-
-Limits v2_limits(const CgroupView& view, std::uint32_t uid) {
-  Limits limits;
-  limits.directory = can_make_groups(view.v2.own_directory) ? view.v2.own_directory : user_manager_directory(view, uid);
-  const std::string controllers =
-      limits.directory.empty() ? std::string() : read_or_empty((limits.directory + "/cgroup.controllers").c_str());
-  const auto words = split(controllers, ' ');
-  for (const LimitRow& row : kLimits) {
-    const bool present = std::ranges::find(words, row.controller) != words.end();
-    (present ? limits.there : limits.lacking).emplace_back(present ? row.controller : row.options);
-  }
-  return limits;
-}
-
-Limits v1_limits(const CgroupView& view) {
-  Limits limits;
-  for (const LimitRow& row : kLimits) {
-    const bool present = std::ranges::any_of(view.v1, [&row](const CgroupView::Hierarchy& hierarchy) {
-      return std::ranges::find(hierarchy.controllers, row.v1_controller) != hierarchy.controllers.end() &&
-             can_make_groups(hierarchy.own_directory);
-    });
-    (present ? limits.there : limits.lacking).emplace_back(present ? row.controller : row.options);
-    if (present) limits.directory = "the v1 hierarchies";
-  }
-  return limits;
-}
-
-std::string limits_remedy(const DoctorContext& context, const CgroupView& view, const Limits& limits) {
-  if (view.layout == CgroupLayout::kNone) return "mount -t cgroup2 none /sys/fs/cgroup";
-  if (context.surroundings.kind != Surrounding::kNone && context.facts.uid == 0)
-    return std::string(loosening(context.surroundings.kind).cgroup);
-  if (context.facts.privileged) {
-    if (limits.directory.empty())
-      return "mount -o remount,rw " + (view.v2.mount_point.empty() ? "/sys/fs/cgroup" : view.v2.mount_point);
-    return "run a kernel with these controllers, and boot without cgroup_disable=";
-  }
-  if (view.layout != CgroupLayout::kV2) return "run clawrun as root, or boot with systemd.unified_cgroup_hierarchy=1";
-  if (!has_systemd())
-    return "as root: chown -R a group of its own below " + view.v2.mount_point + " to this user, and start clawrun in it";
-  return limits.directory.empty() ? "systemd-run --user --scope -p Delegate=yes clawrun ..." : kUserManagerRemedy;
-}
-
-Check limits_check(const DoctorContext& context, const CgroupView& view) {
-  // Optional: this version enforces no limit by cgroup, so nothing that it gives is lost here.
-  Check check{.id = "cgroup.limits", .title = "limits by cgroup", .status = Check::Status::kOk};
-  const Limits limits = view.layout == CgroupLayout::kV2 ? v2_limits(view, context.facts.uid) : v1_limits(view);
-  check.found =
-      limits.directory.empty() ? "no group can be made by this caller" : join(limits.there, ", ") + " below " + limits.directory;
-  if (limits.lacking.empty()) return check;
-  check.status = limits.there.empty() ? Check::Status::kMissing : Check::Status::kDegraded;
-  check.lost = "for a later version, the limits of " + join(limits.lacking, ", ");
-  check.remedy = limits_remedy(context, view, limits);
-  return check;
-}
-
-Check own_group(const CgroupView& view) {
+Check own_group(const cgroup::View& view) {
   Check check{.id = "cgroup.own", .title = "own cgroup"};
   check.found = !view.v2.mount_point.empty() ? view.v2.own_directory : view.v1.empty() ? "none" : view.v1.front().own_directory;
   if (!view.v2.mount_point.empty()) check.found += can_make_groups(view.v2.own_directory) ? " (writable)" : " (not writable)";
   return check;
 }
 
+// Where hierarchies are that refuse a write because of their mount, not because of its owner.
+std::vector<std::string> read_only_mounts(const cgroup::View& view) {
+  std::vector<std::string> mounts;
+  const auto look = [&mounts](const cgroup::View::Hierarchy& hierarchy) {
+    if (!hierarchy.mount_point.empty() && !is_writable(hierarchy.own_directory) && errno == EROFS)
+      mounts.push_back(hierarchy.mount_point);
+  };
+  std::ranges::for_each(view.v1, look);
+  look(view.v2);
+  return mounts;
+}
+
+// systemd makes the user's manager a service of this name, to which the limits of all its units belong: user@.service(5).
+std::optional<std::string> manager_controllers(const cgroup::View& view, std::uint32_t uid) {
+  const std::string user = std::to_string(uid);
+  const std::string unit = view.v2.mount_point + "/user.slice/user-" + user + ".slice/user@" + user + ".service";
+  const std::string file = unit + "/cgroup.controllers";
+  if (!exists(file.c_str())) return std::nullopt;
+  return read_or_empty(file.c_str());
+}
+
+LimitFacts gather_limit_facts(const DoctorContext& context, const cgroup::View& view) {
+  LimitFacts facts{
+      .view = view, .kind = context.surroundings.kind, .uid = context.facts.uid, .privileged = context.facts.privileged};
+  facts.kernel_controllers = read_or_empty("/proc/cgroups");
+  facts.read_only = read_only_mounts(view);
+  facts.has_systemd = cgroup::systemd_is_running();
+  facts.has_user_manager = facts.has_systemd && facts.uid != 0 && cgroup::user_manager_reachable(facts.uid);
+  cgroup::PlaceRequest request;
+  for (const std::string_view controller : limit_controllers()) request.controllers.push_back(controller);
+  if (auto place = cgroup::find_place(view, request)) facts.place = std::move(*place);
+  if (facts.place.driver == cgroup::Driver::kSystemd) facts.manager_controllers = manager_controllers(view, facts.uid);
+  return facts;
+}
+
 }  // namespace
 
 void check_cgroups(const DoctorContext& context, Checks& out) {
-  const CgroupView view = parse_cgroup_view(context.clues.mountinfo, read_or_empty("/proc/self/cgroup"));
+  const cgroup::View view = cgroup::parse_view(context.clues.mountinfo, read_or_empty("/proc/self/cgroup"));
   out.push_back(layout_check(view));
   out.push_back(own_group(view));
-  out.push_back(limits_check(context, view));
+  out.push_back(limits_check(gather_limit_facts(context, view)));
 }
 
 }  // namespace clawrun::host

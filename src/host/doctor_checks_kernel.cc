@@ -1,9 +1,7 @@
-// Features of the kernel that stand beside the sandbox itself: executable memfds, keyrings, pressure, core scheduling.
+// Features of the kernel that stand beside the sandbox itself: executable memfds, keyrings, pressure, foreign binaries.
 #include <fcntl.h>
 #include <linux/keyctl.h>
-#include <linux/prctl.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -105,23 +103,6 @@ Check pressure() {
   return check;
 }
 
-Check core_scheduling() {
-  Check check{.id = "kernel.core_scheduling", .title = "core scheduling"};
-  std::uint64_t cookie = 0;
-  if (prctl(PR_SCHED_CORE, PR_SCHED_CORE_GET, 0, PR_SCHED_CORE_SCOPE_THREAD, &cookie) == 0) {
-    check.status = Check::Status::kOk;
-    check.found = "there";
-  } else if (errno == ENODEV) {
-    check.found = "not needed: no core of this machine runs two threads at once";
-  } else {
-    check.status = Check::Status::kMissing;
-    check.found = "not in this kernel";
-    check.lost = "keeping two sandboxes from sharing a core at the same instant";
-    check.remedy = "run a kernel with CONFIG_SCHED_CORE=y";
-  }
-  return check;
-}
-
 Check binfmt() {
   Check check{.id = "kernel.binfmt", .title = "foreign binary formats"};
   const std::string status = read_or_empty("/proc/sys/fs/binfmt_misc/status");
@@ -136,7 +117,6 @@ void check_kernel_features(const DoctorContext& context, Checks& out) {
   out.push_back(memfd(context));
   out.push_back(keyring(context));
   out.push_back(pressure());
-  out.push_back(core_scheduling());
   out.push_back(binfmt());
 }
 

@@ -8,7 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "host/cgroup_view.h"
+#include "cgroup/view.h"
 #include "host/explain.h"
 #include "host/probe.h"
 #include "host/surroundings.h"
@@ -152,24 +152,25 @@ TEST_CASE("cgroup layouts are read from mountinfo") {
   const std::string named = "40 31 0:37 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,name=systemd";
   const std::string unified = "41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw";
 
-  const CgroupView pure = parse_cgroup_view(v2, "0::/user.slice/a.scope\n");
-  CHECK(pure.layout == CgroupLayout::kV2);
+  const cgroup::View pure = cgroup::parse_view(v2, "0::/user.slice/a.scope\n");
+  CHECK(pure.layout == cgroup::Layout::kV2);
   CHECK(pure.v2.own_directory == "/sys/fs/cgroup/user.slice/a.scope");
 
-  const CgroupView hybrid = parse_cgroup_view(memory + "\n" + named + "\n" + unified, "4:memory:/x\n1:name=systemd:/y\n0::/\n");
-  CHECK(hybrid.layout == CgroupLayout::kHybrid);
+  const cgroup::View hybrid =
+      cgroup::parse_view(memory + "\n" + named + "\n" + unified, "4:memory:/x\n1:name=systemd:/y\n0::/\n");
+  CHECK(hybrid.layout == cgroup::Layout::kHybrid);
   REQUIRE(hybrid.v1.size() == 1);
   CHECK(hybrid.v1[0].own_directory == "/sys/fs/cgroup/memory/x");
   CHECK(hybrid.v2.own_directory == "/sys/fs/cgroup/unified");
 
-  CHECK(parse_cgroup_view(memory, "").layout == CgroupLayout::kV1);
-  CHECK(parse_cgroup_view("", "").layout == CgroupLayout::kNone);
-  CHECK(parse_cgroup_view("a b - cgroup2", "x").layout == CgroupLayout::kNone);
+  CHECK(cgroup::parse_view(memory, "").layout == cgroup::Layout::kV1);
+  CHECK(cgroup::parse_view("", "").layout == cgroup::Layout::kNone);
+  CHECK(cgroup::parse_view("a b - cgroup2", "x").layout == cgroup::Layout::kNone);
 
   // Docker without a cgroup namespace mounts the container's own group only.
-  const CgroupView bound = parse_cgroup_view("30 20 0:26 /docker/abc /sys/fs/cgroup ro - cgroup2 cgroup rw", "0::/docker/abc");
+  const cgroup::View bound = cgroup::parse_view("30 20 0:26 /docker/abc /sys/fs/cgroup ro - cgroup2 cgroup rw", "0::/docker/abc");
   CHECK(bound.v2.own_directory == "/sys/fs/cgroup");
-  const CgroupView outside = parse_cgroup_view("30 20 0:26 / /sys/fs/cgroup ro - cgroup2 cgroup rw", "0::/../other");
+  const cgroup::View outside = cgroup::parse_view("30 20 0:26 / /sys/fs/cgroup ro - cgroup2 cgroup rw", "0::/../other");
   CHECK(outside.v2.own_directory == "/sys/fs/cgroup");
 }
 

@@ -27,12 +27,12 @@ constexpr Row kRows[] = {
     {Surrounding::kDocker,
      "Docker",
      {"docker run --security-opt seccomp=unconfined --security-opt apparmor=unconfined ...",
-      "docker run --security-opt systempaths=unconfined ...", "docker run --security-opt writable-cgroups=true ...",
-      "docker run --cap-add SYS_RESOURCE ..."}},
+      "docker run --security-opt systempaths=unconfined ...",
+      "docker run --cgroupns=private --security-opt writable-cgroups=true ...", "docker run --cap-add SYS_RESOURCE ..."}},
     {Surrounding::kPodman,
      "Podman",
      {"podman run --security-opt seccomp=unconfined --security-opt label=disable ...", "podman run --security-opt unmask=ALL ...",
-      "podman run --security-opt unmask=/sys/fs/cgroup ...", "podman run --cap-add SYS_RESOURCE ..."}},
+      "podman run --cgroupns=private --security-opt unmask=/sys/fs/cgroup ...", "podman run --cap-add SYS_RESOURCE ..."}},
     {Surrounding::kKubernetes,
      "a Kubernetes pod",
      {"securityContext: {seccompProfile: {type: Unconfined}, appArmorProfile: {type: Unconfined}}",
@@ -58,7 +58,8 @@ constexpr Row kRows[] = {
     {Surrounding::kOther,
      "a container",
      {"start the container without a seccomp filter", "start the container without masked paths in /proc",
-      "start the container with a writable /sys/fs/cgroup", "start the container with CAP_SYS_RESOURCE"}},
+      "start the container with a cgroup namespace of its own and a writable /sys/fs/cgroup",
+      "start the container with CAP_SYS_RESOURCE"}},
 };
 
 const Row& row(Surrounding kind) {

@@ -1,5 +1,7 @@
 #include "launch/flatten.h"
 
+#include <linux/sched.h>
+
 namespace clawrun::launch {
 
 namespace {
@@ -45,6 +47,8 @@ FlatPlan::FlatPlan(const plan::Plan& plan) {
   child.has_close_range = plan.has_close_range;
   child.change_identity = plan.change_identity;
   child.drop_groups = plan.drop_groups;
+  child.new_cgroup_namespace = (plan.clone_flags & CLONE_NEWCGROUP) != 0;
+  child.core_scheduling = plan.core_scheduling;
   child.uid = plan.uid;
   child.gid = plan.gid;
   child.operations = operations.data();

@@ -92,7 +92,7 @@ class SharedMemoryGuard {
 
 class Launcher {
  public:
-  explicit Launcher(const plan::Plan& plan) : plan_(plan), flat_(plan) {}
+  Launcher(const plan::Plan& plan, const std::string& id) : plan_(plan), id_(id), flat_(plan) {}
 
   Result<Sandbox> run() {
     TRY(prepare());
@@ -165,6 +165,7 @@ class Launcher {
     if (init_.valid()) keep_.push_back(init_.get());
     for (const int fd : plan_.preserve_fds) keep_.push_back(fd);
     for (const UniqueFd& mount : mounts_) keep_.push_back(mount.get());
+    for (const int fd : join_fds_) keep_.push_back(fd);
     std::ranges::sort(keep_);
     flat_.child.keep_fd_count = keep_.size();
     keep_.push_back(-1);  // room for the child's report
@@ -183,6 +184,15 @@ class Launcher {
       if (op.idmap) mapped_.emplace_back(mount->get(), &op);
       mounts_.push_back(std::move(*mount));
     }
+    return {};
+  }
+
+  Result<> open_cgroups() {
+    if (sandbox_.group.empty()) return {};
+    join_files_ = TRY(sandbox_.group.open_for_joining({.cloned_into = cloned_into_}));
+    for (const UniqueFd& file : join_files_) join_fds_.push_back(file.get());
+    flat_.child.join_fds = join_fds_.data();
+    flat_.child.join_fd_count = join_fds_.size();
     return {};
   }
 
@@ -205,6 +215,7 @@ class Launcher {
 
   Result<> start() {
     sandbox_.started_ns = sys::monotonic_ns();
+    if (plan_.cgroup) sandbox_.group = TRY(cgroup::Group::create(plan_.cgroup->place, id_, plan_.cgroup->limits));
     TRY(clone());
     TRY(receive_report());
     TRY(release());
@@ -220,20 +231,27 @@ class Launcher {
 
   Result<> clone() {
     TRY(open_mounts());
+    cloned_into_ = plan_.has_clone_into_cgroup && sandbox_.group.clone_fd() >= 0;
+    TRY(open_cgroups());
     list_descriptors();
     int pidfd = -1;
     long pid = -ENOSYS;
+    const std::uint64_t flags = (plan_.clone_flags & ~static_cast<std::uint64_t>(CLONE_NEWCGROUP)) | CLONE_VM | CLONE_PIDFD;
+    flat_.child.wait_at_gate = sandbox_.group.needs_attach();
     if (plan_.has_clone3) {
       clone_args args{};
-      args.flags = plan_.clone_flags | CLONE_VM | CLONE_PIDFD | CLONE_CLEAR_SIGHAND;
+      args.flags = flags | CLONE_CLEAR_SIGHAND;
+      if (cloned_into_) {
+        args.flags |= CLONE_INTO_CGROUP;
+        args.cgroup = static_cast<std::uint64_t>(sandbox_.group.clone_fd());
+      }
       args.pidfd = reinterpret_cast<std::uintptr_t>(&pidfd);
       args.exit_signal = SIGCHLD;
       args.stack = reinterpret_cast<std::uintptr_t>(stacks_.at(0) - kStackBytes);
       args.stack_size = kStackBytes;
       pid = clawrun_clone3(&args, sizeof args, child::child_main, &flat_.child);
     } else {
-      pid = clawrun_clone(plan_.clone_flags | CLONE_VM | CLONE_PIDFD | SIGCHLD, stacks_.at(0), &pidfd, child::child_main,
-                          &flat_.child);
+      pid = clawrun_clone(flags | SIGCHLD, stacks_.at(0), &pidfd, child::child_main, &flat_.child);
     }
     if (pid < 0) return explain_clone(static_cast<int>(-pid));
     sandbox_.pid = static_cast<pid_t>(pid);
@@ -242,11 +260,17 @@ class Launcher {
     // Only the child's copies may be open from here on, or its end would never be seen.
     control_.second.reset();
     init_.reset();
+    join_files_.clear();
     for (UniqueFd& fd : far_stream_) fd.reset();
     return {};
   }
 
-  static Failure explain_clone(int error) {
+  Failure explain_clone(int error) const {
+    // clone(2), CLONE_INTO_CGROUP; the namespaces know neither of the two.
+    if (cloned_into_ && (error == EBUSY || error == EOPNOTSUPP || error == EACCES || error == ENODEV))
+      return fail_errno("starting the sandbox in the cgroup " + sandbox_.group.location().v2.path +
+                            (error == EACCES ? " (the group above both it and clawrun must be this user's)" : ""),
+                        error);
     Failure failure = fail_errno("making the sandbox's namespaces", error);
     if (const std::string why = host::explain_userns_failure(error); !why.empty())
       return while_doing(failure.error().message, Error{failure.error().kind, error, why});
@@ -254,7 +278,11 @@ class Launcher {
   }
 
   Result<> release() {
-    if (plan_.ids.outside == plan::IdMaps::Outside::kOwn) return {};
+    if (!sandbox_.group.empty()) {
+      if (flat_.child.wait_at_gate) TRY(sandbox_.group.attach(sandbox_.pid));
+      note("cgroup");
+    }
+    if (plan_.ids.outside == plan::IdMaps::Outside::kOwn) return flat_.child.wait_at_gate ? open_gate() : Result<>();
     HostIds ids = TRY(choose_ids(plan_.ids, sandbox_.pid));
     if (auto written = write_maps(plan_.ids, ids, sandbox_.pid); !written)
       return while_doing("mapping the sandbox's ids", written.error());
@@ -262,6 +290,10 @@ class Launcher {
     give_pipes(ids);
     sandbox_.id_block = std::move(ids.block);
     note("id_maps");
+    return open_gate();
+  }
+
+  Result<> open_gate() {
     if (::send(control_.first.get(), "g", 1, MSG_NOSIGNAL) != 1) return fail_errno("opening the gate");
     return {};
   }
@@ -279,8 +311,8 @@ class Launcher {
     }
   }
 
-  // Until `fd` has one of `events` or is hung up, or the child is dead and will write no more. A set-up that hangs, on a file system that does not
-  // answer, is ended by --timeout like a command.
+  // Until `fd` has one of `events` or is hung up, or the child is dead and will write no more. A set-up that hangs, on a file
+  // system that does not answer, is ended by --timeout like a command.
   Result<> wait_for(int fd, short events) const {
     for (;;) {
       pollfd watched[2] = {{fd, events, 0}, {sandbox_.pidfd.get(), POLLIN, 0}};
@@ -344,7 +376,9 @@ class Launcher {
   }
 
   const plan::Plan& plan_;
+  const std::string& id_;
   FlatPlan flat_;
+  bool cloned_into_ = false;
   Stacks stacks_;
   UniqueFd report_;
   sys::Ends control_;
@@ -352,6 +386,8 @@ class Launcher {
   UniqueFd far_stream_[3];
   std::vector<UniqueFd> mounts_;
   std::vector<std::pair<int, const plan::Operation*>> mapped_;
+  std::vector<UniqueFd> join_files_;
+  std::vector<int> join_fds_;
   std::vector<int> keep_;
   std::string uid_map_;
   std::string gid_map_;
@@ -371,6 +407,7 @@ Sandbox& Sandbox::operator=(Sandbox&& other) noexcept {
   terminal = std::move(other.terminal);
   for (std::size_t i = 0; i < 3; ++i) stream[i] = std::move(other.stream[i]);
   id_block = std::move(other.id_block);
+  group = std::move(other.group);
   init = other.init;
   started_ns = other.started_ns;
   stages_us = std::move(other.stages_us);
@@ -378,15 +415,17 @@ Sandbox& Sandbox::operator=(Sandbox&& other) noexcept {
 }
 
 void Sandbox::end() {
-  if (pid <= 0) return;
-  sys::send_signal(pidfd.get(), pid, SIGKILL);
-  while (::waitpid(pid, nullptr, __WALL) < 0 && errno == EINTR) {
+  if (pid > 0) {
+    sys::send_signal(pidfd.get(), pid, SIGKILL);
+    while (::waitpid(pid, nullptr, __WALL) < 0 && errno == EINTR) {
+    }
+    pid = -1;
   }
-  pid = -1;
+  (void)group.end();
 }
 
-Result<Sandbox> start(const plan::Plan& plan) {
-  return Launcher(plan).run();
+Result<Sandbox> start(const plan::Plan& plan, const std::string& id) {
+  return Launcher(plan, id).run();
 }
 
 }  // namespace clawrun::launch

@@ -10,6 +10,7 @@
 
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "cgroup/group.h"
 #include "plan/plan.h"
 
 namespace clawrun::launch {
@@ -21,15 +22,16 @@ struct Sandbox {
   Sandbox& operator=(Sandbox&& other) noexcept;
   ~Sandbox() { end(); }
 
-  // Kills everything in it and waits until it is gone. Nothing happens when it has been reaped (pid is -1).
+  // Kills everything in it, waits until it is gone, and removes its cgroup. What has been reaped (pid is -1) is not killed again.
   void end();
 
   pid_t pid = -1;  // of pid 1 inside, a child of this process
   UniqueFd pidfd;
-  UniqueFd control;    // init's wait status arrives here; closing it ends the sandbox. Invalid without init
-  UniqueFd terminal;   // the master of the sandbox's terminal, where the plan has one
-  UniqueFd stream[3];  // our ends of the streams that go through a pipe
-  UniqueFd id_block;   // holds the lock on a block of host ids
+  UniqueFd control;     // init's wait status arrives here; closing it ends the sandbox. Invalid without init
+  UniqueFd terminal;    // the master of the sandbox's terminal, where the plan has one
+  UniqueFd stream[3];   // our ends of the streams that go through a pipe
+  UniqueFd id_block;    // holds the lock on a block of host ids
+  cgroup::Group group;  // empty: none. Removed when the sandbox is dropped, after all of its processes are gone
   bool init = true;
   std::uint64_t started_ns = 0;  // CLOCK_MONOTONIC, before clone3
   std::vector<std::pair<std::string, std::uint64_t>> stages_us;
@@ -37,6 +39,7 @@ struct Sandbox {
 
 // Starts it, and returns when the command has been executed: execve(2) has succeeded. On failure nothing is left: the child
 // is dead and reaped. Blocks all signals of the calling thread meanwhile. Thread-safe; the process may have other threads.
-Result<Sandbox> start(const plan::Plan& plan);
+// `id` names its cgroup.
+Result<Sandbox> start(const plan::Plan& plan, const std::string& id);
 
 }  // namespace clawrun::launch

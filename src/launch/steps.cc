@@ -54,6 +54,9 @@ struct StepRow {
 constexpr StepRow kSteps[] = {
     {Step::kParentDeath, "asking for the parent-death signal"},
     {Step::kGate, "waiting for the supervisor"},
+    {Step::kJoinCgroup, "joining its cgroup"},
+    {Step::kCgroupNamespace, "making the cgroup namespace"},
+    {Step::kCoreScheduling, "asking for core scheduling (--core-sched)"},
     {Step::kSession, "starting a session"},
     {Step::kStdio, "placing the standard streams"},
     {Step::kIdentity, "becoming the sandbox's user"},

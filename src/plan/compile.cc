@@ -84,10 +84,13 @@ Result<Plan> compile(const spec::ValidSpec& valid, const Inputs& inputs) {
   plan.timeout = spec.timeout;
   plan.grace = spec.grace;
   plan.has_clone3 = inputs.host.has_clone3;
+  plan.has_clone_into_cgroup = inputs.host.has_clone3 && inputs.host.kernel.at_least(5, 7);
   plan.has_openat2 = inputs.host.has_openat2;
   plan.has_close_range = inputs.host.has_close_range;
   plan.last_capability = inputs.last_capability;
   plan.keep_capabilities = spec.capabilities;
+  plan.name = spec.name;
+  plan.core_scheduling = spec.core_scheduling;
   plan.rootfs = inputs.root.name;
   plan.profiles = spec.profiles;
   if (inputs.last_capability < 63 && spec.capabilities >> (inputs.last_capability + 1) != 0)
@@ -96,6 +99,7 @@ Result<Plan> compile(const spec::ValidSpec& valid, const Inputs& inputs) {
   compile_streams(plan, spec, inputs);
   compile_mounts(plan, spec, inputs);
   TRY(compile_limits(plan, spec, inputs));
+  TRY(compile_cgroup(plan, spec, inputs));
   TRY(compile_landlock(plan, spec, inputs));
   compile_seccomp(plan, spec, inputs);
   compile_command(plan, spec);

@@ -41,8 +41,19 @@ struct HardLimits {
   std::uint64_t address_space = UINT64_MAX;
 };
 
+// A device node that --device grants.
+struct DeviceFacts {
+  bool is_block = false;
+  std::uint32_t major = 0;
+  std::uint32_t minor = 0;
+};
+
 struct Inputs {
   host::HostFacts host;
+  cgroup::Place cgroup_place;  // for wanted_controllers()
+  std::uint64_t available_memory_bytes = 0;
+  std::vector<DeviceFacts> devices;     // one for each of the specification's
+  std::string core_scheduling_refusal;  // why this kernel has none; read only with --core-sched
   RootFacts root;
   std::optional<SourceFacts> workspace;
   std::vector<SourceFacts> binds;            // one for each of the specification's
@@ -57,6 +68,9 @@ struct Inputs {
 
 // Where the sandbox will have a mount, in the order in which they are made: what a root directory should offer.
 std::vector<std::string> mount_targets(const spec::ValidSpec& spec);
+
+// Which cgroup controllers a place is to be found for: those of the limits that were asked for, and of the default ones.
+std::vector<std::string_view> wanted_controllers(const spec::SandboxSpec& spec, const host::HostFacts& facts);
 
 // Whether more than one id is to exist inside.
 bool wants_id_range(const spec::SandboxSpec& spec);

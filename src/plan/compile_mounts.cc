@@ -227,6 +227,17 @@ class Mounts {
       add({.op = Op::kSelfBind, .target = relative(path), .attr_set = kReadOnly | MOUNT_ATTR_NOEXEC});
   }
 
+  // Directories between are made on our own tmpfs.
+  void granted_device(const std::string& path, const DeviceFacts& facts) {
+    for (std::size_t slash = path.find('/', 5); slash != std::string::npos; slash = path.find('/', slash + 1))
+      add({.op = Op::kDirectory, .target = relative(path.substr(0, slash)), .mode = 0755});
+    add({.op = Op::kDevice,
+         .source = path,
+         .target = relative(path),
+         .attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC,
+         .mode = facts.major << 8U | (facts.minor & 0xffU) | (facts.minor & ~0xffU) << 12U});
+  }
+
   void dev() {
     root_directory("/dev", 0755);
     add({.op = Op::kFilesystem,
@@ -241,6 +252,7 @@ class Mounts {
            .target = relative(device.path),
            .attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC,
            .mode = device.number});
+    for (std::size_t i = 0; i < spec_.devices.size(); ++i) granted_device(spec_.devices[i].path, inputs_.devices[i]);
     for (const LinkRow& link : kDeviceLinks) add({.op = Op::kSymlink, .source = link.source, .target = link.target});
     directory("/dev/pts");
     add({.op = Op::kFilesystem,

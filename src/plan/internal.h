@@ -11,6 +11,7 @@ Result<> degrade(Plan& plan, const spec::SandboxSpec& spec, const std::string& l
 Result<> compile_identity(Plan& plan, const spec::SandboxSpec& spec, const Inputs& inputs);
 void compile_mounts(Plan& plan, const spec::SandboxSpec& spec, const Inputs& inputs);
 Result<> compile_landlock(Plan& plan, const spec::SandboxSpec& spec, const Inputs& inputs);
+Result<> compile_cgroup(Plan& plan, const spec::SandboxSpec& spec, const Inputs& inputs);
 Result<> compile_limits(Plan& plan, const spec::SandboxSpec& spec, const Inputs& inputs);
 void compile_command(Plan& plan, const spec::SandboxSpec& spec);
 

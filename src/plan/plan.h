@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "cgroup/place.h"
 #include "child/plan.h"
 
 namespace clawrun::plan {
@@ -82,8 +83,17 @@ enum class Stream : std::uint8_t {
   kTerminal,  // the sandbox's own terminal
 };
 
+// The cgroup that is made before the sandbox, and what is written into it.
+struct Cgroup {
+  cgroup::Place place;
+  cgroup::Limits limits;
+};
+
 struct Plan {
-  std::uint64_t clone_flags = 0;           // CLONE_NEW*, of clone3
+  std::string name;               // "": one is drawn at the start
+  std::uint64_t clone_flags = 0;  // CLONE_NEW*, of clone3; the cgroup namespace by unshare, once it is in its cgroup
+  std::optional<Cgroup> cgroup;
+  bool core_scheduling = false;
   std::optional<std::string> new_network;  // a network namespace, made after clone3; the netlink request for its loopback
   bool new_time_namespace = false;
   IdMaps ids;
@@ -119,6 +129,7 @@ struct Plan {
 
   // How the child finds its way on this kernel.
   bool has_clone3 = true;
+  bool has_clone_into_cgroup = true;
   bool has_openat2 = true;
   bool has_close_range = true;
   std::uint32_t last_capability = 0;

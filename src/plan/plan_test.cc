@@ -64,6 +64,41 @@ TEST_CASE("all namespaces are new; host network is the only one that can be kept
   CHECK_FALSE(open->new_network);
 }
 
+TEST_CASE("default limits keep a host alive; what cannot be given is an error only where it was asked for") {
+  Inputs inputs = some_inputs(false);
+  inputs.available_memory_bytes = 1 << 30U;
+  inputs.cgroup_place.v2 = {{"memory", "pids"}, "/sys/fs/cgroup", "/sys/fs/cgroup"};
+  const auto plan = compiled(with_command(), inputs);
+  REQUIRE(plan);
+  REQUIRE(plan->cgroup);
+  CHECK(plan->cgroup->limits.memory_bytes == 512 << 20U);
+  CHECK(plan->cgroup->limits.memory_swap_bytes == 0);
+  CHECK(plan->cgroup->limits.pids == 512);
+  inputs.available_memory_bytes = 64ULL << 30U;
+  CHECK(compiled(with_command(), inputs)->cgroup->limits.memory_bytes == 2ULL << 30U);
+
+  spec::SandboxSpec lifted = with_command();
+  lifted.limits.memory_bytes = lifted.limits.pids = cgroup::kUnlimited;
+  CHECK(wanted_controllers(lifted, inputs.host).empty());
+  CHECK(wanted_controllers(with_command(), inputs.host) == std::vector<std::string_view>{"memory", "pids"});
+
+  Inputs nowhere = some_inputs(false);
+  nowhere.cgroup_place.missing = {{"memory", "not delegated"}, {"pids", "not delegated"}};
+  const auto without = compiled(with_command(), nowhere);
+  REQUIRE(without);
+  CHECK_FALSE(without->cgroup);
+  CHECK(without->notes.size() == 2);
+  spec::SandboxSpec asked = with_command();
+  asked.limits.memory_bytes = 64 << 20U;
+  const auto refused = compiled(asked, nowhere);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().message.find("not delegated") != std::string::npos);
+  asked.allow_degraded = true;
+  const auto degraded = compiled(asked, nowhere);
+  REQUIRE(degraded);
+  CHECK(degraded->degradations.size() == 1);
+}
+
 TEST_CASE("an ordinary user is mapped to itself alone, root to an id of the sandbox's own") {
   const auto user = compiled(with_command(), some_inputs(false));
   REQUIRE(user);

@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "cgroup/writes.h"
 #include "report/report.h"
 #include "tables/capabilities.h"
 
@@ -139,12 +140,48 @@ Json confinement_json(const plan::Plan& plan) {
   return json;
 }
 
+Json writes_json(const std::vector<cgroup::Write>& writes) {
+  Json json = Json::object();
+  for (const cgroup::Write& write : writes) {
+    // Several disks have a line each in one file.
+    Json& value = json[write.file];
+    value = value.is_null() ? Json(write.value) : Json(value.get<std::string>() + "; " + write.value);
+  }
+  return json;
+}
+
+Json cgroup_json(const plan::Plan& plan) {
+  if (!plan.cgroup) return {};
+  const cgroup::Place& place = plan.cgroup->place;
+  const cgroup::Limits& limits = plan.cgroup->limits;
+  Json json;
+  json["driver"] = place.driver == cgroup::Driver::kSystemd ? "systemd" : "cgroupfs";
+  if (place.driver == cgroup::Driver::kSystemd) json["manager"] = place.user_manager ? "user" : "system";
+  if (!place.path.empty()) json["path"] = place.path;
+  if (!place.v2.directory.empty() || place.driver == cgroup::Driver::kSystemd) {
+    if (!place.v2.directory.empty()) json["v2"]["directory"] = place.v2.directory;
+    json["v2"]["controllers"] = place.v2.controllers;
+    json["v2"]["writes"] = writes_json(cgroup::writes_v2(cgroup::only(limits, place.v2.controllers)));
+  }
+  for (const cgroup::Place::Base& base : place.v1) {
+    Json& hierarchy = json["v1"].emplace_back();
+    hierarchy["directory"] = base.directory;
+    hierarchy["controllers"] = base.controllers;
+    if (const auto writes = cgroup::writes_v1(cgroup::only(limits, base.controllers))) hierarchy["writes"] = writes_json(*writes);
+  }
+  if (limits.devices) json["device_rules"] = limits.devices->size();
+  return json;
+}
+
 }  // namespace
 
 std::string plan_to_json(const plan::Plan& plan) {
   Json json;
   json["rootfs"] = plan.rootfs;
   json["profiles"] = plan.profiles;
+  if (!plan.name.empty()) json["name"] = plan.name;
+  json["cgroup"] = cgroup_json(plan);
+  if (plan.core_scheduling) json["core_scheduling"] = true;
   json["namespaces"] = names_of(plan.clone_flags, kNamespaces);
   if (plan.new_network) json["namespaces"].push_back("network");
   if (plan.new_time_namespace) json["namespaces"].push_back("time");

@@ -87,9 +87,30 @@ TEST_CASE("the report has every field, with values of the promised kinds") {
   plan.rootfs = "host";
   plan.rlimits = {{7, 1024, 1024}};
   const auto json = nlohmann::json::parse(to_json(outcome, &plan));
-  for (const char* field :
-       {"id", "status", "exit_code", "signal", "reason", "started_at", "wall_us", "cpu_user_us", "cpu_system_us",
-        "memory_peak_bytes", "oom_killed", "timed_out", "rootfs", "profile", "limits", "degradations", "stages_us"})
+  for (const char* field : {"id",
+                            "status",
+                            "exit_code",
+                            "signal",
+                            "reason",
+                            "started_at",
+                            "wall_us",
+                            "cpu_user_us",
+                            "cpu_system_us",
+                            "memory_peak_bytes",
+                            "oom_killed",
+                            "timed_out",
+                            "rootfs",
+                            "profile",
+                            "limits",
+                            "degradations",
+                            "stages_us",
+                            "notes",
+                            "pids_peak",
+                            "pids_limit_hits",
+                            "oom_kills",
+                            "cpu_throttling",
+                            "io",
+                            "psi"})
     CHECK(json.contains(field));
   CHECK(json["status"] == "signaled");
   CHECK(json["exit_code"] == 137);

@@ -5,9 +5,12 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include "cgroup/usage.h"
 
 namespace clawrun::spec {
 
@@ -23,7 +26,10 @@ struct Outcome {
   std::uint64_t wall_us = 0;
   std::uint64_t cpu_user_us = 0;
   std::uint64_t cpu_system_us = 0;
-  std::uint64_t memory_peak_bytes = 0;  // the largest resident set of any one process: getrusage(2) ru_maxrss
+  // Without a cgroup that counts memory, the largest resident set of any one process: getrusage(2) ru_maxrss.
+  std::uint64_t memory_peak_bytes = 0;
+  bool oom_killed = false;             // the kernel killed at least one process of it for want of memory
+  std::optional<cgroup::Usage> usage;  // what its cgroup counted, where it had one
   std::vector<std::pair<std::string, std::uint64_t>> stages_us;
 };
 

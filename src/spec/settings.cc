@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/text.h"
+#include "cgroup/writes.h"
 #include "tables/capabilities.h"
 
 namespace clawrun::spec {
@@ -207,6 +208,163 @@ Result<> apply_allow_exec(SandboxSpec& spec, std::string_view value) {
   return {};
 }
 
+constexpr std::string_view kNone = "none";
+
+Result<std::uint64_t> parse_limit_size(std::string_view value) {
+  if (value == kNone) return cgroup::kUnlimited;
+  return parse_size(value);
+}
+
+template <auto Member>
+Result<> apply_limit_size(SandboxSpec& spec, std::string_view value) {
+  spec.limits.*Member = TRY(parse_limit_size(value));
+  return {};
+}
+
+// Less than this and no program's first page fits: a limit that only kills is a mistake in the units.
+Result<> apply_memory(SandboxSpec& spec, std::string_view value) {
+  constexpr std::uint64_t kLeast = 512 << 10U;
+  const std::uint64_t bytes = TRY(parse_limit_size(value));
+  if (bytes < kLeast) return invalid(quoted(value) + " is too little for any command to start: at least 512k, or none");
+  spec.limits.memory_bytes = bytes;
+  return {};
+}
+
+// Thousandths of a processor, in the kernel's unit: microseconds of each period.
+Result<> apply_cpus(SandboxSpec& spec, std::string_view value) {
+  if (value == kNone) {
+    spec.limits.cpu_quota_us = cgroup::kUnlimited;
+    return {};
+  }
+  const std::size_t point = value.find('.');
+  const std::string_view whole = value.substr(0, point);
+  std::string fraction(point == std::string_view::npos ? std::string_view() : value.substr(point + 1));
+  const bool is_shaped = point == std::string_view::npos ? !whole.empty() : !fraction.empty() && fraction.size() <= 5;
+  const auto processors = parse_unsigned(whole.empty() ? "0" : whole, 8192);
+  fraction.resize(5, '0');
+  const auto hundred_thousandths = parse_unsigned(fraction);
+  // cpu.max takes no less than 1 ms of a period: kernel/sched/core.c, tg_set_cfs_bandwidth().
+  constexpr std::uint64_t kLeastUs = 1000;
+  if (!is_shaped || !processors || !hundred_thousandths || *processors * 100'000 + *hundred_thousandths < kLeastUs)
+    return invalid(quoted(value) + " is not a number of processors from 0.01 to 8192, such as 0.5 or 2, or none");
+  spec.limits.cpu_quota_us = *processors * 100'000 + *hundred_thousandths;
+  return {};
+}
+
+template <auto Member>
+Result<> apply_weight(SandboxSpec& spec, std::string_view value) {
+  const auto weight = parse_unsigned(value, 10'000);
+  if (!weight || *weight == 0)
+    return invalid(quoted(value) + " is not a weight from 1 to 10000 (100 is the default of everybody)");
+  spec.limits.*Member = static_cast<std::uint32_t>(*weight);
+  return {};
+}
+
+Result<> apply_cpu_shares(SandboxSpec& spec, std::string_view value) {
+  const auto shares = parse_unsigned(value, 262'144);
+  if (!shares || *shares < 2)
+    return invalid(quoted(value) + " is not a number of shares from 2 to 262144 (1024 is the default of everybody)");
+  spec.limits.cpu_weight = cgroup::weight_of_shares(*shares);
+  return {};
+}
+
+// "0-3,6": cpuset(7), list format.
+Result<> apply_cpuset(SandboxSpec& spec, std::string_view value) {
+  constexpr std::uint64_t kMaxProcessor = 8191;
+  for (const std::string_view range : split(value, ',')) {
+    const auto ends = split(range, '-');
+    const auto first = parse_unsigned(ends[0], kMaxProcessor);
+    const auto last = parse_unsigned(ends.back(), kMaxProcessor);
+    if (ends.size() > 2 || !first || !last || *first > *last)
+      return invalid(quoted(value) + " is not a list of processors, such as 0-3,6");
+  }
+  spec.limits.cpuset_cpus = std::string(value);
+  return {};
+}
+
+Result<> apply_pids(SandboxSpec& spec, std::string_view value) {
+  if (value == kNone) {
+    spec.limits.pids = cgroup::kUnlimited;
+    return {};
+  }
+  constexpr std::uint64_t kMost = 4 << 20U;  // PID_MAX_LIMIT
+  const auto pids = parse_unsigned(value, kMost);
+  if (!pids || *pids < 2)
+    return invalid(quoted(value) + " is not a number of processes from 2 (the command and its init) to 4194304, or none");
+  spec.limits.pids = *pids;
+  return {};
+}
+
+Result<> apply_oom_group(SandboxSpec& spec, std::string_view value) {
+  spec.limits.oom_group = TRY(parse_switch(value));
+  return {};
+}
+
+struct IoKey {
+  std::string_view name;
+  std::optional<std::uint64_t> cgroup::IoMax::*member;
+};
+constexpr IoKey kIoKeys[] = {{"rbps", &cgroup::IoMax::read_bytes_per_s},
+                             {"wbps", &cgroup::IoMax::write_bytes_per_s},
+                             {"riops", &cgroup::IoMax::read_operations_per_s},
+                             {"wiops", &cgroup::IoMax::write_operations_per_s}};
+
+// The device is the first word up to "KEY=", so that both "8:0:rbps=1m" and "/dev/sda:rbps=1m" are read.
+Result<> apply_io_max(SandboxSpec& spec, std::string_view value) {
+  const auto malformed = [&] {
+    return invalid(quoted(value) +
+                   " is not DEV:KEY=N[,KEY=N...] with DEV a block device or MAJOR:MINOR and KEY one of rbps, wbps, "
+                   "riops, wiops, such as /dev/vda:rbps=10m,wiops=100");
+  };
+  const std::size_t equals = value.find('=');
+  const std::size_t colon = equals == std::string_view::npos ? equals : value.rfind(':', equals);
+  if (colon == std::string_view::npos || colon == 0) return malformed();
+  cgroup::IoMax limit;
+  limit.device = value.substr(0, colon);
+  for (const std::string_view pair : split(value.substr(colon + 1), ',')) {
+    const std::size_t middle = pair.find('=');
+    const auto* key = std::ranges::find(kIoKeys, pair.substr(0, middle), &IoKey::name);
+    if (middle == std::string_view::npos || key == std::end(kIoKeys)) return malformed();
+    const auto rate = parse_limit_size(pair.substr(middle + 1));
+    if (!rate || *rate == 0) return malformed();
+    limit.*key->member = *rate;
+  }
+  spec.limits.io_max.push_back(std::move(limit));
+  return {};
+}
+
+Result<> apply_device(SandboxSpec& spec, std::string_view value) {
+  const std::vector<std::string> parts = split_paths(value);
+  Device device{parts[0]};
+  if (!device.path.starts_with("/dev/") || parts.size() > 2)
+    return invalid(quoted(value) + " is not PATH[:rwm] with a path below /dev");
+  if (parts.size() == 2) {
+    device.read = device.write = false;
+    for (const char letter : parts[1]) {
+      if (letter != 'r' && letter != 'w' && letter != 'm') return invalid(quoted(value) + ": access is made of r, w and m");
+      (letter == 'r' ? device.read : letter == 'w' ? device.write : device.mknod) = true;
+    }
+    if (parts[1].empty()) return invalid(quoted(value) + ": access is made of r, w and m");
+  }
+  spec.devices.push_back(std::move(device));
+  return {};
+}
+
+Result<> apply_cgroup_driver(SandboxSpec& spec, std::string_view value) {
+  constexpr std::string_view kAllowed[] = {"auto", "cgroupfs", "systemd"};
+  const auto* found = std::ranges::find(kAllowed, value);
+  if (found == std::end(kAllowed)) return not_one_of(value, kAllowed);
+  spec.cgroup_driver = static_cast<cgroup::DriverChoice>(found - kAllowed);
+  return {};
+}
+
+Result<> apply_name(SandboxSpec& spec, std::string_view value) {
+  if (!is_sandbox_name(value))
+    return invalid(quoted(value) + " is not a name: at most 64 letters, digits, '-', '_' and '.', the first a letter or digit");
+  spec.name = std::string(value);
+  return {};
+}
+
 Result<> apply_preserve_fd(SandboxSpec& spec, std::string_view value) {
   constexpr std::uint64_t kMaxFd = 1 << 20;  // fs.nr_open of most systems
   const std::uint64_t fd = TRY(parse_unsigned(value, kMaxFd));
@@ -272,14 +430,38 @@ constexpr auto kSettings = std::to_array<Setting>({
      &apply_size<&SandboxSpec::stack_bytes>},
     {"address-space", ValueKind::kValue, Section::kLimits, "SIZE", "virtual memory of each process (RLIMIT_AS)",
      &apply_size<&SandboxSpec::address_space_bytes>},
-    {"memory", ValueKind::kValue, Section::kLimits, "SIZE", "memory of the whole sandbox (not enforced yet: an error)",
-     &apply_text<&SandboxSpec::memory>},
-    {"cpus", ValueKind::kValue, Section::kLimits, "N", "processors' worth of time (not enforced yet: an error)",
-     &apply_text<&SandboxSpec::cpus>},
-    {"cpuset", ValueKind::kValue, Section::kLimits, "LIST", "processors that may be used (not enforced yet: an error)",
-     &apply_text<&SandboxSpec::cpuset>},
-    {"pids", ValueKind::kValue, Section::kLimits, "N", "processes of the whole sandbox (not enforced yet: an error)",
-     &apply_text<&SandboxSpec::pids>},
+    {"memory", ValueKind::kValue, Section::kLimits, "SIZE|none",
+     "memory of the whole sandbox (default half of what is available, at most 2g)", &apply_memory},
+    {"memory-swap", ValueKind::kValue, Section::kLimits, "SIZE|none", "swap besides --memory (default none at all: 0)",
+     &apply_limit_size<&cgroup::Limits::memory_swap_bytes>},
+    {"memory-high", ValueKind::kValue, Section::kLimits, "SIZE|none",
+     "memory above which the sandbox is slowed down and reclaimed from (cgroup v2)",
+     &apply_limit_size<&cgroup::Limits::memory_high_bytes>},
+    {"oom-group", ValueKind::kFlag, Section::kLimits, "", "want of memory ends the whole sandbox, not one process (cgroup v2)",
+     &apply_oom_group},
+    {"cpus", ValueKind::kValue, Section::kLimits, "N|none", "processors' worth of time, such as 0.5", &apply_cpus},
+    {"cpu-weight", ValueKind::kValue, Section::kLimits, "1..10000", "share of processor time against others (default 100)",
+     &apply_weight<&cgroup::Limits::cpu_weight>},
+    {"cpu-shares", ValueKind::kValue, Section::kLimits, "2..262144", "the same on the scale of cgroup v1 (default 1024)",
+     &apply_cpu_shares},
+    {"cpuset", ValueKind::kValue, Section::kLimits, "LIST", "processors that may be used, such as 0-3,6", &apply_cpuset},
+    {"pids", ValueKind::kValue, Section::kLimits, "N|none", "processes and threads of the whole sandbox (default 512)",
+     &apply_pids},
+    {"io-max", ValueKind::kList, Section::kLimits, "DEV:KEY=N,...",
+     "rates of a disk: rbps and wbps in bytes a second, riops and wiops in operations a second", &apply_io_max},
+    {"io-weight", ValueKind::kValue, Section::kLimits, "1..10000", "share of disk time against others (default 100)",
+     &apply_weight<&cgroup::Limits::io_weight>},
+    {"device", ValueKind::kList, Section::kIsolation, "PATH[:rwm]",
+     "a device node of the host in the sandbox; r, w and m say what its cgroup allows (default rw)", &apply_device},
+    {"core-sched", ValueKind::kFlag, Section::kIsolation, "",
+     "no other sandbox or program runs on the sibling threads of a processor core at the same time",
+     &apply_flag<&SandboxSpec::core_scheduling>},
+    {"cgroup-driver", ValueKind::kValue, Section::kRunning, "auto|cgroupfs|systemd",
+     "who makes the cgroup: clawrun in its own or a delegated group, or systemd, as a scope (default auto)",
+     &apply_cgroup_driver},
+    {"cgroup-path", ValueKind::kValue, Section::kRunning, "PATH",
+     "where: a directory for cgroupfs, slice:prefix:name for systemd", &apply_text<&SandboxSpec::cgroup_path>},
+    {"name", ValueKind::kValue, Section::kRunning, "ID", "name of the sandbox for list, stats, update and pause", &apply_name},
     {"tty", ValueKind::kFlag, Section::kStdio, "", "a terminal of the sandbox's own, copied to and from the caller's",
      &apply_flag<&SandboxSpec::tty>},
     {"preserve-fd", ValueKind::kList, Section::kStdio, "N", "pass on the caller's descriptor N", &apply_preserve_fd},
@@ -289,6 +471,14 @@ constexpr auto kSettings = std::to_array<Setting>({
 });
 
 }  // namespace
+
+// In file names, unit names and tables; never read as an option.
+bool is_sandbox_name(std::string_view name) {
+  constexpr std::size_t kMost = 64;
+  const auto is_alphanumeric = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); };
+  const auto is_allowed = [&](char c) { return is_alphanumeric(c) || c == '-' || c == '_' || c == '.'; };
+  return !name.empty() && name.size() <= kMost && is_alphanumeric(name[0]) && std::ranges::all_of(name, is_allowed);
+}
 
 std::string_view section_title(Section section) {
   constexpr std::string_view kTitles[] = {"Root filesystem", "Environment and identity", "Isolation",

@@ -34,6 +34,9 @@ std::string_view section_title(Section section);
 std::span<const Setting> settings();
 std::vector<std::string_view> setting_names();
 
+// Whether --name may be this.
+bool is_sandbox_name(std::string_view name);
+
 // nullptr where there is none of that name.
 const Setting* find_setting(std::string_view name);
 

@@ -7,10 +7,15 @@
 #include <string>
 #include <vector>
 
+#include "cgroup/limits.h"
+#include "cgroup/place.h"
+
 namespace clawrun::spec {
 
 inline constexpr std::uint32_t kSandboxId = 1000;  // uid and gid of the user `sandbox`
 inline constexpr const char* kWorkspace = "/workspace";
+inline constexpr std::uint64_t kDefaultPids = 512;
+inline constexpr std::uint64_t kDefaultMemoryBytes = 2ULL << 30U;  // or half of what is available, where that is less
 
 struct Bind {
   std::string source;  // on the host
@@ -26,6 +31,14 @@ struct Tmpfs {
 struct Variable {
   std::string name;
   std::optional<std::string> value;  // nullopt: the caller's, when it has one
+};
+
+// A device node of the host, at the same path inside.
+struct Device {
+  std::string path;
+  bool read = true;
+  bool write = true;
+  bool mknod = false;
 };
 
 enum class Network : std::uint8_t { kNone, kHost };
@@ -78,17 +91,19 @@ struct SandboxSpec {
   std::optional<std::uint64_t> fsize_bytes;
   std::optional<std::uint64_t> stack_bytes;
   std::optional<std::uint64_t> address_space_bytes;
-  // Words only: what enforces them is not there yet, and validate() says so.
-  std::optional<std::string> memory;
-  std::optional<std::string> cpus;
-  std::optional<std::string> cpuset;
-  std::optional<std::string> pids;
+  // Enforced by cgroups. Unset: memory and pids have defaults that keep a host alive; cgroup::kUnlimited lifts them ("none").
+  cgroup::Limits limits;
+  cgroup::DriverChoice cgroup_driver = cgroup::DriverChoice::kAuto;
+  std::string cgroup_path;
+  std::vector<Device> devices;
+  bool core_scheduling = false;
 
   // Stdio
   bool tty = false;
   std::vector<int> preserve_fds;
 
   // How it is run
+  std::string name;                   // of the sandbox; empty: one that nobody else has
   std::vector<std::string> profiles;  // applied, in order; for the report
   bool allow_degraded = false;
 };

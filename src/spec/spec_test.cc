@@ -74,15 +74,54 @@ TEST_CASE("every problem is reported at once") {
   spec.workdir = "relative";
   spec.binds = {{"/x", "/proc/self", false}, {"/y", "/data", false}};
   spec.tmpfs = {{"/data", std::nullopt}};
-  spec.memory = "1g";
+  spec.limits.memory_bytes = 1 << 20U;
+  spec.limits.memory_high_bytes = 2 << 20U;
   const auto valid = validate(spec);
   REQUIRE_FALSE(valid);
   std::vector<std::string> settings;
   for (const Problem& problem : valid.error()) settings.push_back(problem.setting);
-  for (const char* expected : {"command", "hostname", "workdir", "bind", "tmpfs", "memory"}) {
+  for (const char* expected : {"command", "hostname", "workdir", "bind", "tmpfs", "memory-high"}) {
     CAPTURE(expected);
     CHECK(std::ranges::find(settings, expected) != settings.end());
   }
+}
+
+TEST_CASE("limits by cgroup: units, borders, and none") {
+  SandboxSpec spec;
+  CHECK(apply_setting(spec, "memory", "64m"));
+  CHECK(spec.limits.memory_bytes == 64 << 20U);
+  CHECK(apply_setting(spec, "memory", "none"));
+  CHECK(spec.limits.memory_bytes == cgroup::kUnlimited);
+  CHECK_FALSE(apply_setting(spec, "memory", "64"));
+  const struct {
+    const char* text;
+    std::uint64_t quota_us;
+  } processors[] = {{"0.5", 50'000}, {"2", 200'000}, {".25", 25'000}, {"1.5", 150'000}, {"0.01", 1000},
+                    {"0.00001", 0},  {"0", 0},       {"-1", 0},       {"1.", 0},        {"", 0},
+                    {".", 0},        {"1e3", 0},     {"0.123456", 0}, {"99999", 0}};
+  for (const auto& row : processors) {
+    CAPTURE(row.text);
+    spec = {};
+    CHECK(apply_setting(spec, "cpus", row.text).has_value() == (row.quota_us != 0));
+    if (row.quota_us != 0) CHECK(spec.limits.cpu_quota_us == row.quota_us);
+  }
+  for (const char* bad : {"0", "10001", "-1", "x", ""}) CHECK_FALSE(apply_setting(spec, "cpu-weight", bad));
+  for (const char* bad : {"1", "262145", ""}) CHECK_FALSE(apply_setting(spec, "cpu-shares", bad));
+  for (const char* bad : {"0", "1", "", "max", "99999999"}) CHECK_FALSE(apply_setting(spec, "pids", bad));
+  for (const char* good : {"0", "0-3,6", "7,1"}) CHECK(apply_setting(spec, "cpuset", good));
+  for (const char* bad : {"", "3-1", "0-", "a", "0,,1", "0-1-2", " 0"}) CHECK_FALSE(apply_setting(spec, "cpuset", bad));
+  for (const char* good : {"8:0:rbps=1m", "/dev/sda:rbps=1m,wiops=5", "/dev/x:y:riops=none"})
+    CHECK(apply_setting(spec, "io-max", good));
+  CHECK(spec.limits.io_max[0].device == "8:0");
+  CHECK(spec.limits.io_max[2].device == "/dev/x:y");
+  for (const char* bad : {"", "8:0", "8:0:", ":rbps=1", "8:0:rbps", "8:0:rbps=0", "8:0:bps=1", "8:0:rbps=1,,"})
+    CHECK_FALSE(apply_setting(spec, "io-max", bad));
+  for (const char* good : {"/dev/fuse", "/dev/net/tun:rw", "/dev/kvm:rwm"}) CHECK(apply_setting(spec, "device", good));
+  for (const char* bad : {"", "fuse", "/etc/passwd", "/dev/fuse:", "/dev/fuse:x", "/dev/fuse:r:w"})
+    CHECK_FALSE(apply_setting(spec, "device", bad));
+  for (const char* good : {"a", "Build-7.x_1"}) CHECK(apply_setting(spec, "name", good));
+  for (const char* bad : {"", "-a", ".", "a/b", "a b", "\n"}) CHECK_FALSE(apply_setting(spec, "name", bad));
+  CHECK_FALSE(apply_setting(spec, "name", std::string(65, 'a')));
 }
 
 TEST_CASE("nothing may cover what clawrun makes itself (CVE-2019-16884)") {

@@ -112,18 +112,10 @@ class Validation {
   }
 
   void check_limits() {
-    const struct {
-      const char* name;
-      const std::optional<std::string>& value;
-      const char* instead;
-    } later[] = {{"memory", spec_.memory, "--address-space limits each process"},
-                 {"cpus", spec_.cpus, "--cpu-time limits each process"},
-                 {"cpuset", spec_.cpuset, "run clawrun under taskset(1), which the sandbox inherits"},
-                 {"pids", spec_.pids, "--nproc limits the sandbox's processes"}};
-    for (const auto& limit : later)
-      if (limit.value)
-        add(limit.name,
-            "this version cannot enforce it (it needs the cgroup support of a later one); " + std::string(limit.instead));
+    const cgroup::Limits& limits = spec_.limits;
+    const std::uint64_t memory = limits.memory_bytes.value_or(cgroup::kUnlimited);
+    if (limits.memory_high_bytes && *limits.memory_high_bytes != cgroup::kUnlimited && *limits.memory_high_bytes > memory)
+      add("memory-high", format_size(*limits.memory_high_bytes) + " is more than --memory, which would act first");
     const auto at_least = [&](const char* name, const std::optional<std::uint64_t>& value, std::uint64_t least) {
       if (value && *value < least)
         add(name, std::to_string(*value) + " is too little for any command to start: at least " + std::to_string(least));

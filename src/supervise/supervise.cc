@@ -156,6 +156,8 @@ class Supervisor {
   void kill_all(const char* reason) {
     outcome_.reason = reason;
     send(SIGKILL);
+    // One that is paused would die only after it went on.
+    if (!sandbox_.group.empty()) cgroup::kill_soon(sandbox_.group.location());
   }
 
   void forward() {
@@ -184,8 +186,33 @@ class Supervisor {
       else if (outcome_.reason.empty())
         outcome_.reason = "the sandbox was killed from outside";
     }
-    settle(status);
     sandbox_.pid = -1;
+    settle(status);
+    read_usage();
+  }
+
+  // All of its processes are gone, and its cgroup is still there. What ended the command is asked of the kernel's own events: a
+  // signal alone may have come from anybody.
+  void read_usage() {
+    if (sandbox_.group.empty()) return;
+    const cgroup::Location& location = sandbox_.group.location();
+    const bool succeeded = outcome_.status == spec::Status::kExited && outcome_.exit_code == 0;
+    if (options_.read_usage) {
+      if (auto usage = cgroup::read_usage(location)) take_usage(std::move(*usage));
+    } else if (!succeeded) {
+      outcome_.oom_killed = cgroup::oom_kills(location) > 0;
+    }
+    if (outcome_.oom_killed && !succeeded && !timed_out_) outcome_.status = spec::Status::kOom;
+  }
+
+  void take_usage(cgroup::Usage usage) {
+    outcome_.oom_killed = usage.oom_kills.value_or(0) > 0;
+    if (usage.memory_peak_bytes) outcome_.memory_peak_bytes = *usage.memory_peak_bytes;
+    if (usage.cpu_user_us && usage.cpu_system_us) {
+      outcome_.cpu_user_us = *usage.cpu_user_us;
+      outcome_.cpu_system_us = *usage.cpu_system_us;
+    }
+    outcome_.usage = std::move(usage);
   }
 
   void settle(int status) {

@@ -31,6 +31,7 @@ struct Options {
   std::chrono::milliseconds timeout{0};  // 0: none
   std::chrono::milliseconds grace{2000};
   const ForwardedSignals* signals = nullptr;
+  bool read_usage = true;  // of the cgroup, into Outcome::usage; a dozen small files
 };
 
 // Waits for the end of the sandbox, and for all of its processes with it; the sandbox is reaped afterwards.

@@ -227,6 +227,26 @@ need_root() {
   [ "$(field host.blocked_syscalls found)" = "setns, keyctl" ]
 }
 
+@test "a read-only cgroupfs takes the limits away, and the remedy names where it is" {
+  need_root
+  run unshare -m sh -c 'for m in $(awk '"'"'/ - cgroup2? /{print $5}'"'"' /proc/self/mountinfo); do mount -o remount,bind,ro "$m" || exit 77; done
+    exec "$1" doctor --json' sh "$BIN"
+  [ "$status" -ne 77 ] || skip "cgroups cannot be remounted here"
+  [ "$(field cgroup.limits status)" = missing ]
+  [[ $(field cgroup.limits found) == "none: "*"mounted read-only" ]]
+  [[ $(field cgroup.limits remedy) == *"remount,rw"* || $(field host.container found) == "inside"* ]]
+  [ "$(jq -r .verdict <<<"$output")" != ready ]
+}
+
+@test "without cgroups the limits are missing, and the verdict says so" {
+  need_root
+  run unshare -m sh -c 'umount -R /sys/fs/cgroup || exit 77; exec "$1" doctor --json' sh "$BIN"
+  [ "$status" -ne 77 ] || skip "cgroups cannot be unmounted here"
+  [ "$(field cgroup.limits status)" = missing ]
+  [[ $(field cgroup.limits lost) == *"--memory"*"--pids"* ]]
+  [ "$(jq -r .verdict <<<"$output")" = degraded ]
+}
+
 @test "inside bwrap doctor answers and names what bwrap took" {
   command -v bwrap >/dev/null || skip "needs bwrap"
   bwrap --unshare-all --bind / / --dev /dev --proc /proc true || skip "bwrap does not work here"

@@ -412,11 +412,23 @@ for _ in range(9):
   [[ $output == *'hard limit of 64'* ]]
 }
 
-@test "--memory --cpus --cpuset --pids are errors, never silence" {
-  refused '--memory.*cannot enforce' --memory 1g -- true
-  refused '--cpus.*cannot enforce' --cpus 1.5 -- true
-  refused '--cpuset.*cannot enforce' --cpuset 0 -- true
-  refused '--pids.*cannot enforce' --pids 10 -- true
+@test "limits by cgroup: bad values are errors that say what is allowed" {
+  refused '--memory.*too little' --memory 1 -- true
+  refused '--memory.*size' --memory 1x -- true
+  refused '--memory-high.*more than --memory' --memory 1m --memory-high 2m -- true
+  refused '--cpus.*0.01 to 8192' --cpus 0 -- true
+  refused '--cpu-weight.*1 to 10000' --cpu-weight 0 -- true
+  refused '--cpu-shares.*2 to 262144' --cpu-shares 1 -- true
+  refused '--cpuset.*0-3,6' --cpuset 3-1 -- true
+  refused '--pids.*from 2' --pids 1 -- true
+  refused '--io-max.*rbps' --io-max 8:0 -- true
+  refused '--io-max.*not a block device' --io-max /dev/null:rbps=1m -- true
+  refused '--io-weight.*1 to 10000' --io-weight x -- true
+  refused '--device.*below /dev' --device /etc/passwd -- true
+  refused '--device.*not a device node' --device /dev/stdin -- true
+  refused '--cgroup-driver.*auto, cgroupfs, systemd' --cgroup-driver systmed -- true
+  refused '--cgroup-path.*no . and ..' --cgroup-path ../x --cgroup-driver cgroupfs -- true
+  refused '--name.*letters' --name a/b -- true
 }
 
 # ---- time ----
@@ -565,10 +577,10 @@ for _ in range(9):
 }
 
 @test "all problems at once, by option" {
-  run --separate-stderr "$BIN" exec --hostname a/b --workdir x --memory 1g -- true
+  run --separate-stderr "$BIN" exec --hostname a/b --workdir x --memory 1m --memory-high 2m -- true
   [ "$status" -eq 125 ]
   [ "${#stderr_lines[@]}" -eq 3 ]
-  for name in hostname workdir memory; do [[ $stderr == *"--$name:"* ]]; done
+  for name in hostname workdir memory-high; do [[ $stderr == *"--$name:"* ]]; done
 }
 
 @test "--profile: NAME, FILE, in order, under the flags" {
@@ -611,7 +623,7 @@ for _ in range(9):
 
 # ---- report ----
 
-keys='["id","status","exit_code","signal","reason","started_at","wall_us","cpu_user_us","cpu_system_us","memory_peak_bytes","oom_killed","timed_out","rootfs","profile","limits","degradations","stages_us"]'
+keys='["id","status","exit_code","signal","reason","started_at","wall_us","cpu_user_us","cpu_system_us","memory_peak_bytes","oom_killed","timed_out","pids_peak","pids_limit_hits","oom_kills","cpu_throttling","io","psi","rootfs","profile","limits","degradations","notes","stages_us"]'
 
 @test "--report FILE: one object with every field" {
   printf '{"hostname": "x"}' >p.json
@@ -621,7 +633,7 @@ keys='["id","status","exit_code","signal","reason","started_at","wall_us","cpu_u
   jq -e --argjson keys "$keys" 'keys_unsorted == $keys' out.json
   jq -e '.status == "exited" and .exit_code == 5 and .signal == null and .reason == null and .oom_killed == false and .timed_out == false
     and .rootfs == "host" and .profile == ["./p.json"] and .limits.nofile == 77 and .limits.nproc == 512 and .limits.core_bytes == 0 and .limits.timeout_ms == 20000
-    and .degradations == [] and .wall_us > 1000 and .memory_peak_bytes > 500000 and (.cpu_user_us + .cpu_system_us) > 20000' out.json
+    and .degradations == [] and .wall_us > 1000 and .memory_peak_bytes > 100000 and (.cpu_user_us + .cpu_system_us) > 20000' out.json
   jq -e '.started_at | test("^20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9:]{8}\\.[0-9]{6}Z$")' out.json
   jq -e '[.stages_us[]] as $s | ($s | length) >= 5 and ($s == ($s | sort)) and all($s[]; . > 0)' out.json
   [ "$(exec_host --report /dev/stdout -- true | jq -r .id)" != "$(jq -r .id out.json)" ]
@@ -653,7 +665,7 @@ keys='["id","status","exit_code","signal","reason","started_at","wall_us","cpu_u
   [ "$status" -eq 0 ]
   jq -e '.argv == ["touch", "/workspace/started"]' <<<"$output"
   [ ! -e started ]
-  refused 'cannot enforce' --dry-run --memory 1g -- true
+  refused 'too little' --dry-run --memory 1 -- true
 }
 
 @test "--dry-run is what runs, as root" {

@@ -1,10 +1,10 @@
-#include "host/cgroup_view.h"
+#include "cgroup/view.h"
 
 #include <algorithm>
 
 #include "base/text.h"
 
-namespace clawrun::host {
+namespace clawrun::cgroup {
 
 namespace {
 
@@ -42,8 +42,8 @@ bool is_v1_controller(std::string_view word) {
 
 }  // namespace
 
-CgroupView parse_cgroup_view(std::string_view mountinfo, std::string_view self_cgroup) {
-  CgroupView view;
+View parse_view(std::string_view mountinfo, std::string_view self_cgroup) {
+  View view;
   for (const std::string_view line : split(mountinfo, '\n')) {
     const auto fields = split(line, ' ');
     const auto dash = std::ranges::find(fields, "-");
@@ -54,7 +54,7 @@ CgroupView parse_cgroup_view(std::string_view mountinfo, std::string_view self_c
       view.v2.own_directory = directory_of(fields[4], fields[3], path_of(self_cgroup, ""));
     }
     if (fstype != "cgroup") continue;
-    CgroupView::Hierarchy hierarchy;
+    View::Hierarchy hierarchy;
     for (const std::string_view option : split(dash[3], ','))
       if (is_v1_controller(option)) hierarchy.controllers.emplace_back(option);
     if (hierarchy.controllers.empty()) continue;  // a named hierarchy limits nothing
@@ -63,10 +63,8 @@ CgroupView parse_cgroup_view(std::string_view mountinfo, std::string_view self_c
     view.v1.push_back(std::move(hierarchy));
   }
   const bool has_v2 = !view.v2.mount_point.empty();
-  view.layout = view.v1.empty() ? (has_v2 ? CgroupLayout::kV2 : CgroupLayout::kNone)
-                : has_v2        ? CgroupLayout::kHybrid
-                                : CgroupLayout::kV1;
+  view.layout = view.v1.empty() ? (has_v2 ? Layout::kV2 : Layout::kNone) : has_v2 ? Layout::kHybrid : Layout::kV1;
   return view;
 }
 
-}  // namespace clawrun::host
+}  // namespace clawrun::cgroup

@@ -6,23 +6,23 @@
 #include <string_view>
 #include <vector>
 
-namespace clawrun::host {
+namespace clawrun::cgroup {
 
-enum class CgroupLayout : std::uint8_t { kNone, kV1, kHybrid, kV2 };
+enum class Layout : std::uint8_t { kNone, kV1, kHybrid, kV2 };
 
-struct CgroupView {
+struct View {
   // One v1 hierarchy, or the v2 one, in which case `controllers` is empty here (cgroup.controllers names them).
   struct Hierarchy {
     std::vector<std::string> controllers;
     std::string mount_point;
     std::string own_directory;  // of this process, as seen below the mount point
   };
-  CgroupLayout layout = CgroupLayout::kNone;
+  Layout layout = Layout::kNone;
   std::vector<Hierarchy> v1;
   Hierarchy v2;  // an empty mount_point where v2 is not mounted
 };
 
 // From the texts of /proc/self/mountinfo and /proc/self/cgroup (cgroups(7)).
-CgroupView parse_cgroup_view(std::string_view mountinfo, std::string_view self_cgroup);
+View parse_view(std::string_view mountinfo, std::string_view self_cgroup);
 
-}  // namespace clawrun::host
+}  // namespace clawrun::cgroup

@@ -1,0 +1,85 @@
+#include "cgroup/files.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "base/text.h"
+#include "cgroup/limits.h"
+
+namespace clawrun::cgroup {
+
+namespace {
+
+constexpr std::size_t kMaxText = 1 << 20U;
+
+std::string_view trimmed(std::string_view text) {
+  while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.remove_suffix(1);
+  return text;
+}
+
+std::optional<std::uint64_t> number(std::string_view text) {
+  if (text == "max" || text == "-1") return kUnlimited;
+  const auto parsed = parse_unsigned(text);
+  if (!parsed) return std::nullopt;
+  return *parsed;
+}
+
+}  // namespace
+
+Result<UniqueFd> open_directory(const std::string& path) {
+  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
+  if (!fd.valid()) return fail_errno("opening the cgroup " + shown(path));
+  return fd;
+}
+
+Result<std::string> read_control(int directory, const char* file) {
+  const UniqueFd fd(::openat(directory, file, O_RDONLY | O_CLOEXEC));
+  if (!fd.valid()) return fail_errno(std::string("reading ") + file);
+  std::string text;
+  char buffer[4096];
+  for (;;) {
+    const ssize_t size = ::read(fd.get(), buffer, sizeof buffer);
+    if (size < 0 && errno == EINTR) continue;
+    if (size < 0) return fail_errno(std::string("reading ") + file);
+    if (size == 0) return text;
+    text.append(buffer, static_cast<std::size_t>(size));
+    if (text.size() > kMaxText) return fail(ErrorKind::kSystem, std::string(file) + " is larger than any control file");
+  }
+}
+
+Result<> write_control(int directory, const char* file, std::string_view value) {
+  const UniqueFd fd(::openat(directory, file, O_WRONLY | O_CLOEXEC));
+  if (!fd.valid()) return fail_errno(std::string("opening ") + file);
+  ssize_t size = 0;
+  do {
+    size = ::write(fd.get(), value.data(), value.size());
+  } while (size < 0 && errno == EINTR);
+  if (size < 0) return fail_errno("writing " + quoted(value) + " to " + file);
+  return {};
+}
+
+std::optional<std::uint64_t> read_number(int directory, const char* file) {
+  const auto text = read_control(directory, file);
+  if (!text) return std::nullopt;
+  return number(trimmed(*text));
+}
+
+std::optional<std::uint64_t> flat_keyed(std::string_view text, std::string_view key) {
+  for (const std::string_view line : split(text, '\n'))
+    if (line.size() > key.size() && line.starts_with(key) && line[key.size()] == ' ')
+      return number(trimmed(line.substr(key.size() + 1)));
+  return std::nullopt;
+}
+
+bool exists_in(int directory, const char* file) {
+  return ::faccessat(directory, file, F_OK, 0) == 0;
+}
+
+bool has_word(std::string_view text, std::string_view word) {
+  const auto words = split(trimmed(text), ' ');
+  return std::ranges::find(words, word) != words.end();
+}
+
+}  // namespace clawrun::cgroup

@@ -1,0 +1,215 @@
+#include "cgroup/make.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <set>
+
+#include "base/text.h"
+#include "cgroup/files.h"
+
+namespace clawrun::cgroup {
+
+namespace {
+
+constexpr int kMaxTries = 8;
+
+Failure explain_mkdir(const std::string& path, int error) {
+  const std::string doing = "making the cgroup " + shown(path);
+  switch (error) {
+    case EEXIST:
+      return fail(ErrorKind::kInvalid,
+                  doing + ": it exists already: the name is taken; choose another --name, or end what runs there");
+    case EAGAIN:
+      return while_doing(doing, Error{ErrorKind::kUnsupported, error,
+                                      "a group above it may have no more descendants; raise cgroup.max.descendants or "
+                                      "cgroup.max.depth there, or remove groups that are not used"});
+    case ENOSPC:
+    case ENOMEM:
+      return while_doing(
+          doing, Error{ErrorKind::kSystem, error, "the kernel has no room for another cgroup; remove those that are not used"});
+    case EROFS:
+      return while_doing(doing, Error{ErrorKind::kUnsupported, error,
+                                      "cgroups are mounted read-only here; remount them writable, or leave the limits out"});
+    case EACCES:
+    case EPERM:
+      return while_doing(doing, Error{ErrorKind::kDenied, error,
+                                      "this user may not; the group above must be delegated to it: clawrun doctor says how"});
+    default:
+      return fail_errno(doing, error);
+  }
+}
+
+std::string parent_of(const std::string& path) {
+  return path.substr(0, path.rfind('/'));
+}
+
+std::vector<std::string> lacking(std::string_view text, const std::vector<std::string>& controllers) {
+  std::vector<std::string> names;
+  for (const std::string& controller : controllers)
+    if (!has_word(text, controller)) names.push_back(controller);
+  return names;
+}
+
+// All of its processes go one level down. They are the caller's own or its neighbours' in a group that was delegated whole.
+Result<> move_callers(const std::string& directory) {
+  const std::string below = directory + "/supervisor";
+  if (::mkdir(below.c_str(), 0755) != 0 && errno != EEXIST) return explain_mkdir(below, errno);
+  const UniqueFd from = TRY(open_directory(directory));
+  const UniqueFd to = TRY(open_directory(below));
+  for (int round = 0; round < kMaxTries; ++round) {
+    const std::string text = TRY(read_control(from.get(), "cgroup.procs"));
+    if (text.empty()) return {};
+    for (const std::string_view pid : split(text, '\n')) {
+      if (pid.empty()) continue;
+      auto moved = write_control(to.get(), "cgroup.procs", pid);
+      if (moved || moved.error().errno_value == ESRCH) continue;
+      return while_doing("moving process " + std::string(pid) + " from " + directory + " to " + below +
+                             " (a group with processes can have no limited groups below it)",
+                         moved.error());
+    }
+  }
+  return fail(ErrorKind::kSystem, "the cgroup " + directory + " gets new processes faster than they can be moved out of it");
+}
+
+// Makes a directory, and those above it, so that `controllers` can be used in it.
+Result<> ensure(const std::string& directory, const std::vector<std::string>& controllers, const std::string& root) {
+  if (auto fd = open_directory(directory)) {
+    const std::string available = TRY(read_control(fd->get(), "cgroup.controllers"));
+    if (lacking(available, controllers).empty()) return {};
+  }
+  if (directory.size() <= root.size())
+    return fail(ErrorKind::kUnsupported, "cgroup.controllers of " + root + " does not list " + join(controllers, ", "));
+  TRY(ensure(parent_of(directory), controllers, root));
+  TRY(enable_controllers(parent_of(directory), controllers));
+  if (::mkdir(directory.c_str(), 0755) != 0 && errno != EEXIST) return explain_mkdir(directory, errno);
+  return {};
+}
+
+Result<> prepare_parent(const Place& place) {
+  const Place::Base& base = place.v2;
+  if (auto enabled = enable_controllers(base.directory, base.controllers); enabled) return {};
+  TRY(ensure(base.directory, base.controllers, base.root));
+  auto enabled = enable_controllers(base.directory, base.controllers);
+  if (enabled || enabled.error().errno_value != EBUSY || !place.v2_move_callers) return enabled;
+  TRY(move_callers(base.directory));
+  return enable_controllers(base.directory, base.controllers);
+}
+
+Result<> make_directories(const std::string& directory, const std::string& root) {
+  if (directory.size() <= root.size() || ::access(directory.c_str(), F_OK) == 0) return {};
+  TRY(make_directories(parent_of(directory), root));
+  if (::mkdir(directory.c_str(), 0755) != 0 && errno != EEXIST) return explain_mkdir(directory, errno);
+  return {};
+}
+
+// cpuset(7): a new group may use nothing until both are set.
+Result<> inherit_cpuset(const std::string& leaf) {
+  const UniqueFd parent = TRY(open_directory(parent_of(leaf)));
+  const UniqueFd child = TRY(open_directory(leaf));
+  constexpr const char* kFiles[][2] = {{"cpuset.mems", "cpuset.effective_mems"}, {"cpuset.cpus", "cpuset.effective_cpus"}};
+  for (const auto& [file, effective] : kFiles) {
+    auto value = read_control(parent.get(), effective);
+    if (!value) value = read_control(parent.get(), file);
+    if (!value) return while_doing("reading the cpuset above " + leaf, value.error());
+    TRY(write_control(child.get(), file, *value));
+  }
+  return {};
+}
+
+std::set<std::uint64_t> processors(std::string_view list) {
+  std::set<std::uint64_t> all;
+  for (std::string_view range : split(list, ',')) {
+    while (range.ends_with('\n')) range.remove_suffix(1);
+    const auto ends = split(range, '-');
+    const auto first = parse_unsigned(ends[0], 65535);
+    const auto last = parse_unsigned(ends.back(), 65535);
+    if (!first || !last) continue;
+    for (std::uint64_t i = *first; i <= *last; ++i) all.insert(i);
+  }
+  return all;
+}
+
+// v2 takes any list, and gives the processors of the group above where none of it can be had.
+Result<> check_cpuset(int directory, const Write& write, bool was_written) {
+  auto effective = read_control(directory, "cpuset.cpus.effective");
+  if (!effective) effective = read_control(directory, "cpuset.effective_cpus");
+  if (!effective) return while_doing("--cpuset", effective.error());
+  const auto wanted = processors(write.value);
+  const auto given = processors(*effective);
+  if (was_written && !given.empty() && std::ranges::includes(wanted, given)) return {};
+  std::string allowed = *effective;
+  while (allowed.ends_with('\n')) allowed.pop_back();
+  return fail(ErrorKind::kInvalid,
+              "--cpuset " + quoted(write.value) + ": not all of these processors can be used here; what can is " + allowed);
+}
+
+}  // namespace
+
+Result<> enable_controllers(const std::string& directory, const std::vector<std::string>& controllers) {
+  const UniqueFd fd = TRY(open_directory(directory));
+  const std::string enabled = TRY(read_control(fd.get(), "cgroup.subtree_control"));
+  std::string text;
+  for (const std::string& controller : lacking(enabled, controllers)) text += (text.empty() ? "+" : " +") + controller;
+  if (text.empty()) return {};
+  auto written = write_control(fd.get(), "cgroup.subtree_control", text);
+  if (written) return {};
+  Error error = std::move(written).error();
+  if (error.errno_value == EBUSY)
+    error.message +=
+        ": the group holds processes itself, and cgroup v2 allows no limited groups below it then; start clawrun from a "
+        "group of its own (systemd-run --user --scope -p Delegate=yes), or use --cgroup-path";
+  return while_doing("enabling controllers in " + directory, std::move(error));
+}
+
+Result<> make_leaf_v2(const Place& place, const std::string& leaf) {
+  for (int i = 0;; ++i) {
+    TRY(prepare_parent(place));
+    if (::mkdir(leaf.c_str(), 0755) == 0) return {};
+    // The last of other sandboxes may have taken the group above with it just now.
+    if (errno != ENOENT || i == kMaxTries) return explain_mkdir(leaf, errno);
+  }
+}
+
+Result<> make_leaf_v1(const Place::Base& base, const Location::Directory& leaf) {
+  TRY(make_directories(base.directory, base.root));
+  if (::mkdir(leaf.path.c_str(), 0755) != 0) return explain_mkdir(leaf.path, errno);
+  if (std::ranges::find(leaf.controllers, "cpuset") == leaf.controllers.end()) return {};
+  auto inherited = inherit_cpuset(leaf.path);
+  if (!inherited) ::rmdir(leaf.path.c_str());
+  return inherited;
+}
+
+Result<> apply(int directory, const Write& write) {
+  auto written = write_control(directory, write.file.c_str(), write.value);
+  if (write.file == "cpuset.cpus") return check_cpuset(directory, write, written.has_value());
+  if (written) return {};
+  Error error = std::move(written).error();
+  if (write.optional && error.errno_value == ENOENT) return {};
+  const std::string option = "--" + std::string(write.setting);
+  switch (error.errno_value) {
+    case ENOENT:
+      error.kind = ErrorKind::kUnsupported;
+      error.message = "this kernel has no " + write.file + "; leave the option out";
+      break;
+    case ENODEV:
+      error.message += "; the device is not a whole disk of this host (lsblk shows MAJ:MIN)";
+      break;
+    case EINVAL:
+    case ERANGE:
+      error.kind = ErrorKind::kInvalid;
+      error.message += "; the kernel does not take this value here";
+      break;
+    case EBUSY:
+      error.message += "; the group uses more than that already";
+      break;
+    default:
+      break;
+  }
+  return while_doing(option, std::move(error));
+}
+
+}  // namespace clawrun::cgroup
