@@ -82,7 +82,8 @@ Result<> Group::fill_v2(const Place& place) {
 
 Result<> Group::fill_v1(const std::vector<std::string>& controllers, const std::string& path) const {
   const UniqueFd directory = TRY(open_directory(path));
-  for (const Write& write : TRY(writes_v1(only(limits_, controllers)))) TRY(apply(directory.get(), write));
+  const std::vector<Write> writes = TRY(writes_v1(only(limits_, controllers)));
+  for (const Write& write : writes) TRY(apply(directory.get(), write));
   const bool has_devices = std::ranges::find(controllers, "devices") != controllers.end();
   if (has_devices && limits_.devices) TRY(write_device_rules_v1(path, *limits_.devices));
   return {};

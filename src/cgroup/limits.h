@@ -38,6 +38,7 @@ struct Limits {
   std::optional<std::uint64_t> cpu_quota_us;       // of each period: cpu.max
   std::uint64_t cpu_period_us = 100'000;
   std::optional<std::uint32_t> cpu_weight;  // 1..10000: cpu.weight
+  std::optional<std::uint64_t> cpu_shares;  // 2..262144: cpu.shares of v1, where it was given; cpu_weight is then its conversion
   std::optional<std::string> cpuset_cpus;   // a list such as "0-2,7": cpuset.cpus
   std::optional<std::uint64_t> pids;        // pids.max
   std::vector<IoMax> io_max;

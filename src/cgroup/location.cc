@@ -74,7 +74,8 @@ Result<UniqueFd> join_v1(const Location& location, const Location::Directory& le
   std::set<pid_t> moved;
   for (int round = 0; round < kMaxRounds; ++round) {
     bool found = false;
-    for (const pid_t pid : TRY(processes(location))) {
+    const std::vector<pid_t> pids = TRY(processes(location));
+    for (const pid_t pid : pids) {
       if (!moved.insert(pid).second) continue;
       found = true;
       auto written = write_control(directory.get(), "cgroup.procs", std::to_string(pid));
@@ -176,6 +177,7 @@ Result<> update_v2(const Location& location, const Limits& limits) {
   }
   if (!needed.empty()) TRY(enable_controllers(location.v2.path.substr(0, location.v2.path.rfind('/')), needed));
   for (const Write& write : writes_v2(only(limits, all))) TRY(apply(directory.get(), write));
+  if (limits.devices && v1_with(location, "devices") == nullptr) TRY(attach_device_program(directory.get(), *limits.devices));
   return {};
 }
 
@@ -184,11 +186,14 @@ Result<> update_v1(const Location& location, const Limits& limits) {
     const Location::Directory* leaf = v1_with(location, v1_name(controller));
     if (leaf == nullptr) continue;
     const Limits part = only(limits, {controller});
-    if (TRY(writes_v1(part)).empty()) continue;
+    if (writes_v2(part).empty()) continue;
     const UniqueFd directory = TRY(join_v1(location, *leaf));
     const auto before = read_number(directory.get(), "memory.limit_in_bytes");
-    for (const Write& write : TRY(writes_v1(part, before.value_or(kUnlimited)))) TRY(apply(directory.get(), write));
+    const std::vector<Write> writes = TRY(writes_v1(part, before.value_or(kUnlimited)));
+    for (const Write& write : writes) TRY(apply(directory.get(), write));
   }
+  const Location::Directory* devices = v1_with(location, "devices");
+  if (limits.devices && devices != nullptr) TRY(write_device_rules_v1(devices->path, *limits.devices));
   return {};
 }
 

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -16,6 +17,7 @@ namespace clawrun::cgroup {
 namespace {
 
 constexpr int kMaxTries = 8;
+constexpr const char* kSupervisorMark = "user.clawrun.supervisor";
 
 Failure explain_mkdir(const std::string& path, int error) {
   const std::string doing = "making the cgroup " + shown(path);
@@ -58,6 +60,8 @@ std::vector<std::string> lacking(std::string_view text, const std::vector<std::s
 Result<> move_callers(const std::string& directory) {
   const std::string below = directory + "/supervisor";
   if (::mkdir(below.c_str(), 0755) != 0 && errno != EEXIST) return explain_mkdir(below, errno);
+  // Kernels before 5.7 keep no such marks; there each start finds its callers in a group of their own again.
+  (void)::setxattr(below.c_str(), kSupervisorMark, "1", 1, 0);
   const UniqueFd from = TRY(open_directory(directory));
   const UniqueFd to = TRY(open_directory(below));
   for (int round = 0; round < kMaxTries; ++round) {
@@ -148,6 +152,11 @@ Result<> check_cpuset(int directory, const Write& write, bool was_written) {
 }
 
 }  // namespace
+
+bool is_supervisor_group(const std::string& directory) {
+  char value = 0;
+  return ::getxattr(directory.c_str(), kSupervisorMark, &value, 1) == 1;
+}
 
 Result<> enable_controllers(const std::string& directory, const std::vector<std::string>& controllers) {
   const UniqueFd fd = TRY(open_directory(directory));

@@ -15,6 +15,9 @@ Result<> make_leaf_v2(const Place& place, const std::string& leaf);
 // The same in a v1 hierarchy, where a new cpuset begins empty and takes its parent's processors and memory nodes.
 Result<> make_leaf_v1(const Place::Base& base, const Location::Directory& leaf);
 
+// Whether an earlier start moved the callers here, by the mark that it left: not by the name, which anybody may use.
+bool is_supervisor_group(const std::string& directory);
+
 // Enables controllers for the children of a v2 group.
 Result<> enable_controllers(const std::string& directory, const std::vector<std::string>& controllers);
 

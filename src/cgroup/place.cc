@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "cgroup/files.h"
 #include "cgroup/limits.h"
+#include "cgroup/make.h"
 #include "cgroup/systemd.h"
 #include "cgroup/writes.h"
 #include "sys/sys.h"
@@ -92,7 +93,11 @@ class Finder {
       if (!place_in_v1(controller))
         controller == "devices" ? void(place_.devices_in_v2 = true) : void(in_v2.emplace_back(controller));
     if (!in_v2.empty() || place_.devices_in_v2 || (place_.v1.empty() && !request_.path.empty())) TRY(place_in_v2(in_v2));
-    if (!place_.v1.empty()) list_spare();
+    if (!place_.v1.empty()) {
+      // What is killed with its pid namespace is in nobody's rusage, and v1 counts processor time in a hierarchy of its own.
+      (void)place_in_v1("cpuacct");
+      list_spare();
+    }
     return std::move(place_);
   }
 
@@ -119,6 +124,7 @@ class Finder {
       if (std::ranges::find(hierarchy.controllers, v1_name(controller)) == hierarchy.controllers.end()) continue;
       const std::string base = v1_directory(hierarchy);
       if (const char* why = why_not(hierarchy.own_directory)) {
+        if (controller == "cpuacct") return false;
         miss(controller, hierarchy.own_directory + " " + why +
                              (::geteuid() == 0 ? "" : "; cgroup v1 is delegated by its owner only: chown it to this user"));
         return true;
@@ -203,11 +209,12 @@ class Finder {
     const std::vector<std::string> groups = own_groups(v2);
     if (groups.empty()) return {};
     // Its own group, or the one above it that an earlier start of ours emptied.
-    for (std::size_t i = 0; i < groups.size() && i < 2; ++i)
-      if (is_marked_delegated(groups[i])) return groups[i];
-    // What systemd runs without having handed it over is its own: kernel.org, "Delegation"; systemd's CGROUP_DELEGATION.
-    if (systemd_is_running() && request_.driver == DriverChoice::kAuto && ::geteuid() != 0) return {};
-    return groups.back();
+    const std::string& own = groups.size() > 1 && is_supervisor_group(groups[0]) ? groups[1] : groups[0];
+    if (is_marked_delegated(own)) return own;
+    if (!systemd_is_running() || ::geteuid() == 0) return groups.back();
+    // What systemd runs without having handed it over is its own: systemd's CGROUP_DELEGATION. Its mark is missing before
+    // version 254 in groups of a user's manager, so there it is for the caller to say.
+    return request_.driver == DriverChoice::kCgroupfs ? own : std::string();
   }
 
   const View& view_;

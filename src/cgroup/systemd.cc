@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 
 #include "base/text.h"
 #include "cgroup/place.h"
@@ -83,7 +84,8 @@ Result<std::vector<UnitProperty>> extra_properties(const ScopeRequest& request) 
     if (std::ranges::find(kReserved, name) != std::end(kReserved))
       return fail(ErrorKind::kInvalid,
                   "systemd property " + name + " is set by clawrun itself; Slice comes from the cgroups path");
-    properties.push_back(TRY(parse_unit_property(name, text)));
+    UnitProperty property = TRY(parse_unit_property(name, text));
+    properties.push_back(std::move(property));
   }
   return properties;
 }
@@ -110,7 +112,8 @@ Result<std::vector<UnitProperty>> scope_properties(const ScopeRequest& request, 
       {"TasksAccounting", unit_bool(true)},
       {"IOAccounting", unit_bool(true)},
   };
-  for (UnitProperty& property : TRY(extra_properties(request))) all.push_back(std::move(property));
+  std::vector<UnitProperty> extra = TRY(extra_properties(request));
+  std::ranges::move(extra, std::back_inserter(all));
   const UnitValue pids[] = {unit_number('u', static_cast<std::uint64_t>(request.pid))};
   all.push_back({"Slice", unit_text(name.slice)});
   all.push_back({"Delegate", unit_bool(true)});
@@ -174,7 +177,8 @@ Result<Scope> start_scope(const ScopeRequest& request) {
   Request message{{"start", name.unit, manager_of(request.user_manager), request.deadline}, {}};
   message.properties = TRY(scope_properties(request, name, limits));
   const View view = TRY(current_view());
-  Scope scope{name.unit, name.slice, TRY(ask(message)), {}, std::move(limits.direct)};
+  std::string control_group = TRY(ask(message));
+  Scope scope{name.unit, name.slice, std::move(control_group), {}, std::move(limits.direct)};
   TRY(check_control_group(scope.control_group, scope.unit));
   auto directory = directory_of(view, scope.control_group);
   if (!directory) {

@@ -180,7 +180,8 @@ Result<std::string> ask_helper(const HelperProgram& program, std::string_view re
     return fail(ErrorKind::kInvalid, "the properties for systemd have " + std::to_string(request.size()) + " bytes; at most " +
                                          std::to_string(systemd_protocol::kLargestMessage) + " are allowed");
   sys::Ends ends = TRY(sys::socket_pair());
-  Child child(TRY(Spawning().run(program, ends.second.get())));
+  const pid_t pid = TRY(Spawning().run(program, ends.second.get()));
+  Child child(pid);
   ends.second.reset();
   // The helper may have ended already; what it has to say about that is its status.
   const ssize_t sent = ::send(ends.first.get(), request.data(), request.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -188,7 +189,9 @@ Result<std::string> ask_helper(const HelperProgram& program, std::string_view re
   if (auto waited = wait_readable(ends.first.get(), end); !waited)
     return fail(ErrorKind::kSystem, shown(program.path) + " gave no answer within " + time_in_words(limit) + kRemedy);
   std::string answer(systemd_protocol::kLargestMessage, '\0');
-  const ssize_t size = ::recv(ends.first.get(), answer.data(), answer.size(), MSG_DONTWAIT);
+  ssize_t size = ::recv(ends.first.get(), answer.data(), answer.size(), MSG_DONTWAIT);
+  // One that answered and ended without reading its request: the error comes once, and before the answer.
+  if (size < 0 && errno == ECONNRESET) size = ::recv(ends.first.get(), answer.data(), answer.size(), MSG_DONTWAIT);
   if (size <= 0) return no_answer(program, child.end());
   answer.resize(static_cast<std::size_t>(size));
   return answer;

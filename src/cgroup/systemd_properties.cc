@@ -80,7 +80,8 @@ Result<std::vector<std::uint8_t>> bits_of(std::string_view list) {
 Result<> add_cpuset(const Limits& limits, SystemdProperties& into) {
   if (!limits.cpuset_cpus) return {};
   std::vector<UnitValue> bytes;
-  for (const std::uint8_t byte : TRY(bits_of(*limits.cpuset_cpus))) bytes.push_back(unit_number('y', byte));
+  const std::vector<std::uint8_t> bits = TRY(bits_of(*limits.cpuset_cpus));
+  for (const std::uint8_t byte : bits) bytes.push_back(unit_number('y', byte));
   into.properties.push_back({"AllowedCPUs", unit_array("y", bytes)});
   return {};
 }

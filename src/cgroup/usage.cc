@@ -44,6 +44,8 @@ constexpr NumberRow kV1[] = {
     {"memory.limit_in_bytes", nullptr, &Usage::memory_limit_bytes},
     {"memory.oom_control", "oom_kill", &Usage::oom_kills},
     {"cpuacct.usage", nullptr, &Usage::cpu_us, 1000},
+    {"cpuacct.usage_user", nullptr, &Usage::cpu_user_us, 1000},
+    {"cpuacct.usage_sys", nullptr, &Usage::cpu_system_us, 1000},
     {"cpu.stat", "nr_periods", &Usage::cpu_periods},
     {"cpu.stat", "nr_throttled", &Usage::cpu_throttled_periods},
     {"cpu.stat", "throttled_time", &Usage::cpu_throttled_us, 1000},

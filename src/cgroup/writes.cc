@@ -85,8 +85,10 @@ Result<std::vector<Write>> writes_v1(const Limits& limits, std::uint64_t memory_
   if (limits.oom_group.value_or(false)) return only_v2("oom-group", "memory.oom.group");
   std::vector<Write> writes;
   TRY(memory_v1(limits, memory_before_bytes, writes));
-  if (limits.cpu_weight)
-    writes.push_back({"cpu", "cpu.shares", std::to_string(shares_of_weight(*limits.cpu_weight)), "cpu-weight"});
+  if (limits.cpu_weight) {
+    const std::uint64_t shares = limits.cpu_shares.value_or(shares_of_weight(*limits.cpu_weight));
+    writes.push_back({"cpu", "cpu.shares", std::to_string(shares), "cpu-weight"});
+  }
   if (limits.cpu_quota_us) {
     writes.push_back({"cpu", "cpu.cfs_period_us", std::to_string(limits.cpu_period_us), "cpus"});
     writes.push_back({"cpu", "cpu.cfs_quota_us", text_v1(*limits.cpu_quota_us), "cpus"});
@@ -130,6 +132,7 @@ Limits only(const Limits& limits, const std::vector<std::string>& controllers) {
   if (!has("cpu")) {
     kept.cpu_quota_us.reset();
     kept.cpu_weight.reset();
+    kept.cpu_shares.reset();
   }
   if (!has("cpuset")) kept.cpuset_cpus.reset();
   if (!has("pids")) kept.pids.reset();
@@ -155,16 +158,7 @@ std::uint32_t weight_of_shares(std::uint64_t shares) {
 }
 
 std::uint64_t shares_of_weight(std::uint32_t weight) {
-  std::uint64_t low = 2;
-  std::uint64_t high = 262'144;
-  while (low < high) {
-    const std::uint64_t middle = low + (high - low + 1) / 2;
-    if (weight_of_shares(middle) <= weight)
-      low = middle;
-    else
-      high = middle - 1;
-  }
-  return low;
+  return std::clamp<std::uint64_t>(std::uint64_t{weight} * 1024 / 100, 2, 262'144);
 }
 
 }  // namespace clawrun::cgroup

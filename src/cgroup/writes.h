@@ -34,8 +34,10 @@ Limits only(const Limits& limits, const std::vector<std::string>& controllers);
 // "blkio" for "io", else the same.
 std::string_view v1_name(std::string_view controller);
 
-// cpu.shares (2..262144) as cpu.weight (1..10000): the curve on which 1024 is 100, both the default; and back.
+// cpu.shares (2..262144) as cpu.weight (1..10000): the curve on which 1024 is 100, both the default.
 std::uint32_t weight_of_shares(std::uint64_t shares);
+
+// The other way round in proportion, so that what two weights say of each other stays true.
 std::uint64_t shares_of_weight(std::uint32_t weight);
 
 }  // namespace clawrun::cgroup

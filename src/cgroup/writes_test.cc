@@ -127,9 +127,15 @@ TEST_CASE("shares and weights: both ends and both defaults meet, and nothing fal
     REQUIRE(weight >= before);
     before = weight;
   }
-  CHECK(shares_of_weight(1) == 2);
-  CHECK(shares_of_weight(10'000) == 262'144);
-  for (const std::uint32_t weight : {1U, 39U, 100U, 5000U, 10'000U}) CHECK(weight_of_shares(shares_of_weight(weight)) <= weight);
+  CHECK(shares_of_weight(1) == 10);
+  CHECK(shares_of_weight(100) == 1024);
+  CHECK(shares_of_weight(900) == 9216);
+  CHECK(shares_of_weight(10'000) == 102'400);
+  Limits limits;
+  limits.cpu_shares = 512;
+  limits.cpu_weight = weight_of_shares(512);
+  CHECK(value_of(*writes_v1(limits), "cpu.shares") == "512");
+  CHECK(value_of(writes_v2(limits), "cpu.weight") == "59");
 }
 
 }  // namespace clawrun::cgroup

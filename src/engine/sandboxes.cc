@@ -95,7 +95,8 @@ Result<Sandboxes> sandboxes() {
 }
 
 Result<Sandbox> sandbox(const std::string& id) {
-  return measured(TRY(state::find(id)));
+  state::Record record = TRY(state::find(id));
+  return measured(std::move(record));
 }
 
 Result<> update(const std::string& id, const cgroup::Limits& limits) {

@@ -229,6 +229,7 @@ class Mounts {
 
   // Directories between are made on our own tmpfs.
   void granted_device(const std::string& path, const DeviceFacts& facts) {
+    if (std::ranges::find(kDevices, path, &DeviceRow::path) != std::end(kDevices)) return;  // everybody has it
     for (std::size_t slash = path.find('/', 5); slash != std::string::npos; slash = path.find('/', slash + 1))
       add({.op = Op::kDirectory, .target = relative(path.substr(0, slash)), .mode = 0755});
     add({.op = Op::kDevice,

@@ -41,6 +41,8 @@ plan::Inputs made_up_inputs(bool privileged, const spec::SandboxSpec& spec) {
   inputs.seccomp =
       seccomp::Compiled{.name = spec.seccomp, .filters = {{{6, 0, 0, 0x7fff0000}}}, .has_start_cookie = spec.seccomp == "strict"};
   inputs.loopback_request = std::string(32, 'n');
+  inputs.cgroup_place.v2 = {{"memory", "pids"}, "/sys/fs/cgroup", "/sys/fs/cgroup"};
+  inputs.available_memory_bytes = 8ULL << 30U;
   inputs.sub_uids = inputs.sub_gids = {{100000, 65536}};
   return inputs;
 }

@@ -260,11 +260,17 @@ Result<> apply_weight(SandboxSpec& spec, std::string_view value) {
   return {};
 }
 
+Result<> apply_cpu_weight(SandboxSpec& spec, std::string_view value) {
+  spec.limits.cpu_shares.reset();
+  return apply_weight<&cgroup::Limits::cpu_weight>(spec, value);
+}
+
 Result<> apply_cpu_shares(SandboxSpec& spec, std::string_view value) {
   const auto shares = parse_unsigned(value, 262'144);
   if (!shares || *shares < 2)
     return invalid(quoted(value) + " is not a number of shares from 2 to 262144 (1024 is the default of everybody)");
   spec.limits.cpu_weight = cgroup::weight_of_shares(*shares);
+  spec.limits.cpu_shares = *shares;
   return {};
 }
 
@@ -441,7 +447,7 @@ constexpr auto kSettings = std::to_array<Setting>({
      &apply_oom_group},
     {"cpus", ValueKind::kValue, Section::kLimits, "N|none", "processors' worth of time, such as 0.5", &apply_cpus},
     {"cpu-weight", ValueKind::kValue, Section::kLimits, "1..10000", "share of processor time against others (default 100)",
-     &apply_weight<&cgroup::Limits::cpu_weight>},
+     &apply_cpu_weight},
     {"cpu-shares", ValueKind::kValue, Section::kLimits, "2..262144", "the same on the scale of cgroup v1 (default 1024)",
      &apply_cpu_shares},
     {"cpuset", ValueKind::kValue, Section::kLimits, "LIST", "processors that may be used, such as 0-3,6", &apply_cpuset},

@@ -287,6 +287,19 @@ TEST_CASE("nothing but a record is read as one") {
   }
 }
 
+TEST_CASE("a record in which any one byte is another is none") {
+  const std::string good = to_text(sample("a1")).value();
+  for (std::size_t i = 0; i + 1 < good.size(); ++i) {
+    for (const int change : {1, 4, 0x20, 0x80}) {
+      std::string text = good;
+      text[i] = static_cast<char>(text[i] ^ change);
+      CAPTURE(text);
+      CHECK_FALSE(parse_record(text));
+    }
+    CHECK_FALSE(parse_record(good.substr(0, i)));
+  }
+}
+
 TEST_CASE("the first usable place counts") {
   CHECK(places(0, nullptr).front().base == "/run");
   CHECK(places(5, nullptr).front().base == "/run/user/5");

@@ -105,7 +105,8 @@ Result<> stop(Bus& bus, const std::string& unit, Bus::Clock::time_point end) {
   auto answer = bus.call(std::move(message), kMethod, end);
   if (!answer && has_code(answer.error(), kNoSuchUnit)) return {};
   if (!answer) return std::unexpected(std::move(answer).error());
-  return wait_until_done(bus, TRY(read_job(answer->get(), kMethod)), end);
+  const std::string job = TRY(read_job(answer->get(), kMethod));
+  return wait_until_done(bus, job, end);
 }
 
 // A unit that was not failed, or is gone, has nothing to be reset.

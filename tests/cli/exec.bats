@@ -427,6 +427,7 @@ for _ in range(9):
   refused '--device.*below /dev' --device /etc/passwd -- true
   refused '--device.*not a device node' --device /dev/stdin -- true
   refused '--cgroup-driver.*auto, cgroupfs, systemd' --cgroup-driver systmed -- true
+  grep -q -- --core-sched "$BATS_TEST_DIRNAME/limits.bats"
   refused '--cgroup-path.*no . and ..' --cgroup-path ../x --cgroup-driver cgroupfs -- true
   refused '--name.*letters' --name a/b -- true
 }

@@ -1,7 +1,6 @@
 """What the suites in the test machine share: TAP, the callers of clawrun, sandboxes, and what the kernel says of their cgroups.
 
-Runs in the guest, as root. Files are read with the caller's cgroup v2 at /sys/fs/cgroup; nothing here asks clawrun how it did
-what can be read from the outside.
+Runs in the guest, as root. What a cgroup is like is read from its files below /sys/fs/cgroup, and never asked of clawrun.
 """
 
 import json

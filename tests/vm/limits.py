@@ -120,9 +120,9 @@ def register(caller, without=()):
     def _():
         report = sandbox(caller, ["--cpus", "0.5"], ["spin", "5"]).report
         expect_about(cpu_us(report) / 1e6, 2.5, 0.1, "seconds of processor time")
-        throttling = str({key: value for key, value in report.items() if "throttl" in key})
-        comment(throttling)
-        expect("throttled" in throttling and any(c in "123456789" for c in throttling), report)
+        throttling = report["cpu_throttling"]
+        expect(throttling["periods"] >= throttling["throttled_periods"] >= 40 and throttling["throttled_us"] > 2e6, throttling)
+        expect(set(report["psi"]) == {"cpu", "memory", "io"} and report["psi"]["cpu"]["some_us"] > 0, report["psi"])
 
     @limit_test("weights of 100 and 900 on one processor share 1:9", "cpuset")
     def _():
@@ -143,7 +143,7 @@ def register(caller, without=()):
         expect(box.status == 0, box)
         found = values_of(box.out)
         expect_about(found["bytes"] / found["seconds"] / MIB, 2, 0.2, "MiB a second written")
-        comment(box.report["io"])
+        expect(box.report["io"][disk_number()]["written_bytes"] >= found["bytes"], box)
         # Somewhere to read 16 MiB from; the page cache is not used.
         (folder / "data").write_bytes(bytes(16 * MIB))
         os.chown(folder / "data", caller.uid, caller.uid)
@@ -191,7 +191,8 @@ def register(caller, without=()):
         expect(status == 0 and box.name in out, out, err)
         expect(caller.clawrun("stats", box.name)[0] == 0)
         box.stop()
-        expect(caller.clawrun("stats", box.name)[0] == 125)
+        status, out, err = caller.clawrun("stats", box.name)
+        expect(status != 0 and not out and len(err.splitlines()) == 1 and box.name in err, status, out, err)
 
     @limit_test("a timeout ends a crowd, and nothing of it is left")
     def _():
