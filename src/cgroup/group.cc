@@ -124,6 +124,18 @@ Result<> Group::attach(pid_t pid) {
   return {};
 }
 
+void Group::watch_events() {
+  if (!v2_.valid()) return;
+  events_.reset(::openat(v2_.get(), "memory.events", O_RDONLY | O_CLOEXEC));
+  acknowledge_events();
+}
+
+// Reading arms the next notification: kernfs_generic_poll() in the kernel.
+void Group::acknowledge_events() const {
+  char buffer[256];
+  if (events_.valid()) (void)!::pread(events_.get(), buffer, sizeof buffer, 0);
+}
+
 Group& Group::operator=(Group&& other) noexcept {
   if (this == &other) return *this;
   (void)end();
@@ -132,14 +144,18 @@ Group& Group::operator=(Group&& other) noexcept {
   systemd_path_ = std::move(other.systemd_path_);
   joined_v1_ = other.joined_v1_;
   v2_ = std::move(other.v2_);
+  events_ = std::move(other.events_);
   return *this;
 }
 
 Result<> Group::end() {
   if (location_.empty()) return {};
   v2_.reset();
-  if (const auto left = processes(location_); left && !left->empty()) TRY(kill(location_));
-  TRY(remove(location_));
+  events_.reset();
+  if (!remove_empty(location_)) {
+    TRY(kill(location_));
+    TRY(remove(location_));
+  }
   location_ = {};
   return {};
 }

@@ -42,6 +42,11 @@ class Group {
   [[nodiscard]] bool needs_attach() const { return location_.driver == Driver::kSystemd; }
   Result<> attach(pid_t pid);
 
+  // memory.events, which poll(2) gives POLLPRI for when a count in it has changed; -1: not watched.
+  void watch_events();
+  [[nodiscard]] int events_fd() const { return events_.get(); }
+  void acknowledge_events() const;
+
   // Kills what is left in it and removes it. Nothing happens the second time, and where it failed it may be tried again.
   Result<> end();
 
@@ -53,6 +58,7 @@ class Group {
   std::string systemd_path_;
   std::size_t joined_v1_ = 0;  // the first ones of location_.v1
   UniqueFd v2_;
+  UniqueFd events_;
 };
 
 }  // namespace clawrun::cgroup

@@ -164,6 +164,19 @@ Result<> remove_directory(const std::string& path) {
   return fail_errno("removing the cgroup " + shown(path) + (gone ? "" : " (it still has processes or groups in it)"), error);
 }
 
+// The group between, where we made one, goes with the last sandbox in it.
+void remove_between(const std::string& leaf) {
+  const std::string parent = leaf.substr(0, leaf.rfind('/'));
+  if (parent.ends_with("/clawrun")) ::rmdir(parent.c_str());
+}
+
+// The manager removes the directory when it is told that nothing is left in it. Taking it away would leave the unit behind.
+Result<> wait_for_manager(const Location& location) {
+  const std::string& path = location.v2.path;
+  if (path.empty() || wait_until(kRemoveNs, [&] { return ::access(path.c_str(), F_OK) != 0; })) return {};
+  return stop_scope(location.unit, location.user_manager);
+}
+
 Result<> update_v2(const Location& location, const Limits& limits) {
   const UniqueFd directory = TRY(open_directory(location.v2.path));
   const std::string available = TRY(read_control(directory.get(), "cgroup.controllers"));
@@ -250,14 +263,22 @@ void kill_soon(const Location& location) {
   }
 }
 
+bool remove_empty(const Location& location) {
+  if (location.driver == Driver::kSystemd) return false;
+  for (const Location::Directory* directory : directories(location)) {
+    if (::rmdir(directory->path.c_str()) != 0 && errno != ENOENT) return false;
+    remove_between(directory->path);
+  }
+  return true;
+}
+
 Result<> remove(const Location& location) {
+  if (location.driver == Driver::kSystemd) return wait_for_manager(location);
   Result<> result;
   for (const Location::Directory* directory : directories(location)) {
     auto removed = remove_directory(directory->path);
     if (!removed) result = std::move(removed);
-    // The group between, where we made one, goes with the last sandbox in it.
-    const std::string parent = directory->path.substr(0, directory->path.rfind('/'));
-    if (parent.ends_with("/clawrun")) ::rmdir(parent.c_str());
+    remove_between(directory->path);
   }
   return result;
 }

@@ -50,6 +50,9 @@ void kill_soon(const Location& location);
 // Those that are gone are success.
 Result<> remove(const Location& location);
 
+// The same without waiting: false where something is still in it, or where it is for systemd to remove.
+bool remove_empty(const Location& location);
+
 // Every process in it, as this pid namespace counts.
 Result<std::vector<pid_t>> processes(const Location& location);
 

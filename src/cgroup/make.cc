@@ -184,8 +184,11 @@ Result<> make_leaf_v2(const Place& place, const std::string& leaf) {
 }
 
 Result<> make_leaf_v1(const Place::Base& base, const Location::Directory& leaf) {
-  TRY(make_directories(base.directory, base.root));
-  if (::mkdir(leaf.path.c_str(), 0755) != 0) return explain_mkdir(leaf.path, errno);
+  if (::mkdir(leaf.path.c_str(), 0755) != 0) {
+    if (errno != ENOENT) return explain_mkdir(leaf.path, errno);
+    TRY(make_directories(base.directory, base.root));
+    if (::mkdir(leaf.path.c_str(), 0755) != 0) return explain_mkdir(leaf.path, errno);
+  }
   if (std::ranges::find(leaf.controllers, "cpuset") == leaf.controllers.end()) return {};
   auto inherited = inherit_cpuset(leaf.path);
   if (!inherited) ::rmdir(leaf.path.c_str());

@@ -146,7 +146,7 @@ class Finder {
       const auto is_spare = [](const std::string& name) {
         return name == "freezer" || name == "cpu" || name == "cpuset" || name == "blkio" || name == "memory" || name == "pids";
       };
-      if (std::ranges::none_of(hierarchy.controllers, is_spare) || why_not(hierarchy.own_directory) != nullptr ||
+      if (std::ranges::none_of(hierarchy.controllers, is_spare) ||
           std::ranges::find(place_.v1, base, &Place::Base::directory) != place_.v1.end())
         continue;
       place_.v1_spare.push_back({hierarchy.controllers, hierarchy.mount_point, base});

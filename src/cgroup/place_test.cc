@@ -4,9 +4,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
 
 #include "cgroup/group.h"
 #include "cgroup/location.h"
@@ -28,7 +28,12 @@ class Hierarchy {
   ~Hierarchy() { std::filesystem::remove_all(root_); }
 
   [[nodiscard]] const std::string& root() const { return root_; }
-  void file(const std::string& path, const std::string& text) const { std::ofstream(root_ + path) << text; }
+  void file(const std::string& path, const std::string& text) const {
+    std::FILE* stream = std::fopen((root_ + path).c_str(), "we");
+    REQUIRE(stream != nullptr);
+    std::fputs(text.c_str(), stream);
+    std::fclose(stream);
+  }
   void group(const std::string& path, bool is_root = false) const {
     std::filesystem::create_directories(root_ + path);
     file(path + "/cgroup.procs", "");

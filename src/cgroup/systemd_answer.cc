@@ -52,6 +52,8 @@ constexpr KnownError kKnownErrors[] = {
     {"org.freedesktop.DBus.Error.PropertyReadOnly", ErrorKind::kUnsupported,
      "this version of systemd does not know one of the properties, or does not let it be changed"},
     {"org.freedesktop.DBus.Error.ServiceUnknown", ErrorKind::kUnsupported, "systemd is not on this bus"},
+    // A bus that could start it if it were systemd that started things: its service file runs /bin/false.
+    {"org.freedesktop.DBus.Error.Spawn.ChildExited", ErrorKind::kUnsupported, "systemd is not on this bus"},
     {"org.freedesktop.DBus.Error.NameHasNoOwner", ErrorKind::kUnsupported, "systemd is not on this bus"},
     {"org.freedesktop.DBus.Error.UnixProcessIdUnknown", ErrorKind::kSystem, "its first process has ended already"},
     {"org.freedesktop.DBus.Error.InvalidArgs", ErrorKind::kInvalid, "systemd does not take a value"},

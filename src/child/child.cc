@@ -274,15 +274,20 @@ void command_main(void* argument) {
   drop_capabilities(plan, 0);
   must(plan, Step::kNoNewPrivs, sys(__NR_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
   // Moved out of the way first: any of the three may already have a number that another is to get.
-  constexpr int kAside = 5;
+  constexpr int kAside = 6;
   const long control = must(plan, Step::kExecInit, sys(__NR_fcntl, plan.control_fd, F_DUPFD, kAside));
   const long gate = must(plan, Step::kExecInit, sys(__NR_fcntl, start.gate[1], F_DUPFD, kAside));
   const long image = must(plan, Step::kExecInit, sys(__NR_fcntl, plan.init_fd, F_DUPFD_CLOEXEC, kAside));
   const long report = must(plan, Step::kExecInit, sys(__NR_fcntl, plan.report_fd, F_DUPFD_CLOEXEC, kAside));
   must(plan, Step::kExecInit, sys(__NR_dup3, control, init::kControlFd, 0));
   must(plan, Step::kExecInit, sys(__NR_dup3, gate, init::kGateFd, 0));
-  int keep[4] = {init::kControlFd, init::kGateFd, static_cast<int>(image), static_cast<int>(report)};
-  close_all_but(plan, keep, 4);
+  if (plan.init_lingers) must(plan, Step::kExecInit, sys(__NR_dup3, control, init::kLingerFd, 0));
+  int keep[5] = {init::kControlFd, init::kGateFd};
+  std::size_t count = 2;
+  if (plan.init_lingers) keep[count++] = init::kLingerFd;
+  insert(keep, count, static_cast<int>(image));
+  insert(keep, count, static_cast<int>(report));
+  close_all_but(plan, keep, count);
   // Not stdio: a reader of the command's output must see its end when the command closes it.
   for (int fd = 0; fd <= 2; ++fd) sys(__NR_close, fd);
   const char* const argv[] = {"clawrun-init", nullptr};

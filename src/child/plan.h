@@ -117,6 +117,7 @@ struct ChildPlan {
   int control_fd = -1;  // SOCK_SEQPACKET to the supervisor: one byte opens the gate; a terminal is
                         // sent back on it
   int stdio[3] = {-1, -1, -1};  // what becomes 0, 1 and 2; -1: left as it is
+  bool init_lingers = false;    // init ends when the supervisor says so: init/protocol.h
   int init_fd = -1;             // the sealed memfd of init; -1: the command is pid 1 itself
   int* keep_fds = nullptr;      // ascending: what must survive the first closing; with room for one more, the report
   std::size_t keep_fd_count = 0;

@@ -39,6 +39,14 @@ constexpr std::uint64_t signal_mask() {
   for (;;) sys(__NR_exit_group, code);
 }
 
+// systemd removes a cgroup as soon as it is empty, and with it all that it counted: init stays in it, alone, until the
+// supervisor has read that. Without the descriptor the call fails at once.
+void linger() {
+  char byte = 0;
+  while (sys(__NR_read, kLingerFd, &byte, 1) == kInterrupted) {
+  }
+}
+
 // Reaps whatever is dead. When it is the command, reports and ends: the kernel then kills all else in the namespace.
 void reap() {
   for (;;) {
@@ -49,6 +57,7 @@ void reap() {
     if (pid != kCommand) continue;
     const Status message{status};
     sys(__NR_sendto, kControlFd, &message, sizeof message, 0x4000 /* MSG_NOSIGNAL */, nullptr, 0);
+    linger();
     leave(0);
   }
 }

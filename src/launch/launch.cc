@@ -238,6 +238,8 @@ class Launcher {
     long pid = -ENOSYS;
     const std::uint64_t flags = (plan_.clone_flags & ~static_cast<std::uint64_t>(CLONE_NEWCGROUP)) | CLONE_VM | CLONE_PIDFD;
     flat_.child.wait_at_gate = sandbox_.group.needs_attach();
+    sandbox_.init_lingers = plan_.init && sandbox_.group.needs_attach();
+    flat_.child.init_lingers = sandbox_.init_lingers;
     if (plan_.has_clone3) {
       clone_args args{};
       args.flags = flags | CLONE_CLEAR_SIGHAND;
@@ -267,9 +269,11 @@ class Launcher {
 
   Failure explain_clone(int error) const {
     // clone(2), CLONE_INTO_CGROUP; the namespaces know neither of the two.
-    if (cloned_into_ && (error == EBUSY || error == EOPNOTSUPP || error == EACCES || error == ENODEV))
+    if (cloned_into_ && (error == EBUSY || error == EOPNOTSUPP || error == EACCES || error == ENODEV || error == ENOENT))
       return fail_errno("starting the sandbox in the cgroup " + sandbox_.group.location().v2.path +
-                            (error == EACCES ? " (the group above both it and clawrun must be this user's)" : ""),
+                            (error == EACCES   ? " (the group above both it and clawrun must be this user's)"
+                             : error == ENOENT ? " (somebody removed it just now)"
+                                               : ""),
                         error);
     Failure failure = fail_errno("making the sandbox's namespaces", error);
     if (const std::string why = host::explain_userns_failure(error); !why.empty())
@@ -409,6 +413,7 @@ Sandbox& Sandbox::operator=(Sandbox&& other) noexcept {
   id_block = std::move(other.id_block);
   group = std::move(other.group);
   init = other.init;
+  init_lingers = other.init_lingers;
   started_ns = other.started_ns;
   stages_us = std::move(other.stages_us);
   return *this;

@@ -81,7 +81,9 @@ Result<> compile_cgroup(Plan& plan, const spec::SandboxSpec& spec, const Inputs&
   }
   const std::vector<std::string> usable = TRY(usable_controllers(plan, spec, inputs));
   if (!inputs.cgroup_place.usable()) return {};
-  cgroup::Limits limits = cgroup::only(with_defaults(spec, inputs), usable);
+  cgroup::Limits limits = with_defaults(spec, inputs);
+  // systemd has defaults of its own, which "none" lifts too.
+  if (inputs.cgroup_place.driver != cgroup::Driver::kSystemd) limits = cgroup::only(limits, usable);
   for (const cgroup::Place::Base& base : inputs.cgroup_place.v1)
     if (auto writes = cgroup::writes_v1(cgroup::only(limits, base.controllers)); !writes) return Failure(writes.error());
   if (limits_devices(spec, inputs.host)) limits.devices = device_rules(spec, inputs);

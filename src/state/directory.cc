@@ -85,6 +85,12 @@ Result<Directory> open_directory(const std::vector<Place>& places, std::uint32_t
                   std::to_string(uid) + " and is writable by nobody else");
 }
 
+void remove_spare(const std::string& path) {
+  if (!path.starts_with("/tmp/")) return;
+  // Neither goes while somebody has a record in it.
+  if (::rmdir(path.c_str()) == 0) ::rmdir(path.substr(0, path.rfind('/')).c_str());
+}
+
 Result<Directory> open_directory(Missing missing) {
   const auto uid = static_cast<std::uint32_t>(::geteuid());
   return open_directory(places(uid, ::getenv("XDG_RUNTIME_DIR")), uid, missing);

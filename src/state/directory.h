@@ -32,6 +32,9 @@ enum class Missing : std::uint8_t { kLeave, kMake };
 // not usable passes on to the next place; what is wrong below it is an error.
 Result<Directory> open_directory(const std::vector<Place>& places, std::uint32_t uid, Missing missing);
 
+// Takes an empty directory away again where it is in /tmp, which has no business with us once nothing runs.
+void remove_spare(const std::string& path);
+
 // For the caller: of the effective uid and the environment.
 Result<Directory> open_directory(Missing missing);
 

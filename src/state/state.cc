@@ -23,14 +23,20 @@ Entry& Entry::operator=(Entry&& other) noexcept {
   if (this == &other) return *this;
   remove();
   directory_ = std::move(other.directory_);
+  directory_path_ = std::move(other.directory_path_);
   file_ = std::move(other.file_);
   name_ = std::move(other.name_);
   return *this;
 }
 
 Result<Entry> Entry::create(const Record& record) {
-  Store store = TRY(store_of_caller(Missing::kMake));
-  return std::move(store).create(record);
+  constexpr int kTries = 4;
+  for (int i = 1;; ++i) {
+    Store store = TRY(store_of_caller(Missing::kMake));
+    auto entry = std::move(store).create(record);
+    // The last of other sandboxes may have taken the directory away meanwhile.
+    if (entry || entry.error().errno_value != ENOENT || i == kTries) return entry;
+  }
 }
 
 Result<> Entry::update(const Record& record) {
@@ -53,6 +59,7 @@ void Entry::remove() {
   if (::fstat(file_.get(), &status) == 0 && status.st_nlink > 0) ::unlinkat(directory_.get(), name_.c_str(), 0);
   file_.reset();
   directory_.reset();
+  remove_spare(directory_path_);
 }
 
 void Entry::leave() {

@@ -61,6 +61,7 @@ class Entry {
  private:
   friend class Store;
   UniqueFd directory_;
+  std::string directory_path_;
   UniqueFd file_;
   std::string name_;
 };

@@ -139,6 +139,7 @@ Result<Entry> Store::create(const Record& record) && {
     if (error != 0) return fail_errno("recording the sandbox as " + path, error);
     Entry entry;
     entry.directory_ = std::move(directory_);
+    entry.directory_path_ = path_;
     entry.file_ = draft->take_file();
     entry.name_ = record.id;
     return entry;

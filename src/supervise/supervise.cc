@@ -80,6 +80,7 @@ class Supervisor {
       if (sandbox_.stream[1].valid()) relays_[1] = Relay(sandbox_.stream[1].get(), output(1));
       if (sandbox_.stream[2].valid()) relays_[2] = Relay(sandbox_.stream[2].get(), output(2));
     }
+    if (sandbox_.init_lingers) sandbox_.group.watch_events();
     while (!turn(true)) {
     }
     reap();
@@ -95,12 +96,15 @@ class Supervisor {
 
   // One wait and what it brought. True when the sandbox has ended (or, while draining, when nothing more comes).
   bool turn(bool running) {
-    pollfd polled[5];
+    pollfd polled[7];
     polled[0] = {running ? sandbox_.pidfd.get() : -1, POLLIN, 0};
     polled[1] = {running && options_.signals != nullptr ? options_.signals->fd() : -1, POLLIN, 0};
     for (std::size_t i = 0; i < 3; ++i) polled[2 + i] = relays_[i].wanted();
+    const bool watches = running && sandbox_.init_lingers;
+    polled[5] = {watches && !ended_ ? sandbox_.control.get() : -1, POLLIN, 0};
+    polled[6] = {watches ? sandbox_.group.events_fd() : -1, POLLPRI, 0};
     timespec left{};
-    const int ready = ::ppoll(polled, 5, time_left(running, &left), nullptr);
+    const int ready = ::ppoll(polled, 7, time_left(running, &left), nullptr);
     if (ready < 0) return errno != EINTR;
     if (ready == 0) {
       if (!running) return true;
@@ -108,9 +112,30 @@ class Supervisor {
       return false;
     }
     if ((polled[1].revents & POLLIN) != 0) forward();
+    if (polled[6].revents != 0) take_events();
+    if (polled[5].revents != 0) take_end();
     for (std::size_t i = 0; i < 3; ++i)
       if (relays_[i].advance(polled[2 + i].revents) && i == 0) end_input();
     return polled[0].revents != 0;
+  }
+
+  // Init lingers: whoever owns the cgroup takes it away with its last process, so this is the time to read.
+  void take_end() {
+    ended_.emplace();
+    if (::recv(sandbox_.control.get(), &*ended_, sizeof *ended_, MSG_DONTWAIT) != sizeof *ended_) ended_.reset();
+    take_snapshot();
+    (void)!::send(sandbox_.control.get(), "e", 1, MSG_NOSIGNAL);
+    if (!ended_) sandbox_.init_lingers = false;
+  }
+
+  // Want of memory may take init along.
+  void take_events() {
+    sandbox_.group.acknowledge_events();
+    take_snapshot();
+  }
+
+  void take_snapshot() {
+    if (auto usage = cgroup::read_usage(sandbox_.group.location())) snapshot_ = std::move(*usage);
   }
 
   // A pipe is closed; to a terminal its end-of-file character is typed, as a person would: termios(3) ICANON.
@@ -155,6 +180,7 @@ class Supervisor {
   // Pid 1 cannot refuse this, and the kernel ends the whole namespace with it: pid_namespaces(7)
   void kill_all(const char* reason) {
     outcome_.reason = reason;
+    if (sandbox_.init_lingers) take_snapshot();
     send(SIGKILL);
     // One that is paused would die only after it went on.
     if (!sandbox_.group.empty()) cgroup::kill_soon(sandbox_.group.location());
@@ -181,7 +207,9 @@ class Supervisor {
     outcome_.stages_us = std::move(sandbox_.stages_us);
     if (sandbox_.init) {
       init::Status message;
-      if (::recv(sandbox_.control.get(), &message, sizeof message, MSG_DONTWAIT) == sizeof message)
+      if (ended_)
+        status = ended_->wait_status;
+      else if (::recv(sandbox_.control.get(), &message, sizeof message, MSG_DONTWAIT) == sizeof message)
         status = message.wait_status;
       else if (outcome_.reason.empty())
         outcome_.reason = "the sandbox was killed from outside";
@@ -197,8 +225,11 @@ class Supervisor {
     if (sandbox_.group.empty()) return;
     const cgroup::Location& location = sandbox_.group.location();
     const bool succeeded = outcome_.status == spec::Status::kExited && outcome_.exit_code == 0;
-    if (options_.read_usage) {
-      if (auto usage = cgroup::read_usage(location)) take_usage(std::move(*usage));
+    if (options_.read_usage || snapshot_) {
+      if (auto usage = cgroup::read_usage(location))
+        take_usage(std::move(*usage));
+      else if (snapshot_)
+        take_usage(std::move(*snapshot_));
     } else if (!succeeded) {
       outcome_.oom_killed = cgroup::oom_kills(location) > 0;
     }
@@ -230,6 +261,8 @@ class Supervisor {
   std::uint64_t deadline_ns_ = 0;  // 0: none
   bool timed_out_ = false;
   int interrupts_ = 0;
+  std::optional<init::Status> ended_;      // what a lingering init has said
+  std::optional<cgroup::Usage> snapshot_;  // of a cgroup that may be gone before it can be read
 };
 
 }  // namespace

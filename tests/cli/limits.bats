@@ -27,7 +27,11 @@ setup() { cd "$BATS_TEST_TMPDIR" || return 1; }
 sandbox() { timeout 60 "$BIN" exec --rootfs host --report out.json "$@"; }
 
 # leaves NAME: the directories of a sandbox's cgroup, in any hierarchy.
-leaves() { find $(awk '$3 ~ /^cgroup2?$/ {print $2}' /proc/mounts) -maxdepth 6 -type d -name "clawrun-$1" 2>/dev/null; }
+leaves() {
+  local -a places
+  mapfile -t places < <(awk '$3 ~ /^cgroup2?$/ {print $2}' /proc/mounts)
+  find "${places[@]}" -maxdepth 6 -type d -name "clawrun-$1" 2>/dev/null || true
+}
 
 # value NAME FILE…: what the first of these files of its cgroup says.
 value() {
@@ -154,7 +158,9 @@ while True: kept.append(bytearray(b"x" * (1 << 20)))' 2>err &
   light=$(used 100) heavy=$(used 900)
   sleep 4
   light=$(($(used 100) - light)) heavy=$(($(used 900) - heavy))
-  kill -KILL $("$BIN" list --json | jq -r --arg tail "-$$" '.[] | select((.id | startswith("spin")) and (.id | endswith($tail))) | .pid')
+  local -a pids
+  mapfile -t pids < <("$BIN" list --json | jq -r --arg tail "-$$" '.[] | select((.id | startswith("spin")) and (.id | endswith($tail))) | .pid')
+  kill -KILL "${pids[@]}"
   wait || true
   echo "light $light us, heavy $heavy us"
   [ $((heavy * 100)) -ge $((light * 9 * 85)) ]
@@ -202,7 +208,7 @@ while True: kept.append(bytearray(b"x" * (1 << 20)))' 2>err &
   running gone$$
   for leaf in $(leaves gone$$); do
     root=${leaf%/*}
-    for pid in $(cat "$leaf/cgroup.procs"); do echo "$pid" >"$root/cgroup.procs"; done
+    while read -r pid; do echo "$pid" >"$root/cgroup.procs"; done < <(cat "$leaf/cgroup.procs")
     rmdir "$leaf"
   done
   wait %1
@@ -219,7 +225,7 @@ while True: kept.append(bytearray(b"x" * (1 << 20)))' 2>err &
   [ -n "$(leaves orphan$$)" ]
   sandbox -- true
   [ -z "$(leaves orphan$$)" ]
-  ! "$BIN" list -q | grep -q orphan$$
+  [[ $("$BIN" list -q) != *orphan$$* ]]
 }
 
 @test "300 sandboxes at once, each at its limits, then all gone" {
@@ -255,5 +261,7 @@ while True: kept.append(bytearray(b"x" * (1 << 20)))' 2>err &
   running path$$
   leaves path$$ | grep -q "/claw-test-$$/deep/clawrun-path$$"
   wait %1
-  find $(awk '$3 ~ /^cgroup2?$/ {print $2}' /proc/mounts) -depth -type d -path "*/claw-test-$$*" -exec rmdir {} + 2>/dev/null || true
+  local -a places
+  mapfile -t places < <(awk '$3 ~ /^cgroup2?$/ {print $2}' /proc/mounts)
+  find "${places[@]}" -depth -type d -path "*/claw-test-$$*" -exec rmdir {} + 2>/dev/null || true
 }

@@ -196,8 +196,9 @@ def _():
     median = {kind: statistics.median(values) for kind, values in times.items()}
     ratio = median["with"] / median["without"]
     comment(f"median {median['with'] * 1000:.2f} ms with, {median['without'] * 1000:.2f} ms without: ratio {ratio:.3f}, expected at most 1.1")
-    # A busy machine makes noise: what fails is far outside of it.
-    expect(ratio <= 1.5, f"ratio {ratio:.3f}")
+    # A busy machine makes noise, least in the starts that it let through: what fails is far outside of it.
+    quiet = {kind: statistics.quantiles(values, n=4)[0] for kind, values in times.items()}
+    expect(quiet["with"] / quiet["without"] <= 1.5, f"ratio of the lower quartiles {quiet['with'] / quiet['without']:.3f}")
 
 
 @test("nothing is left of all of it")
