@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "cgroup/limits.h"
+#include "sys/sys.h"
 
 namespace clawrun::cgroup {
 
@@ -29,8 +30,8 @@ std::optional<std::uint64_t> number(std::string_view text) {
 }  // namespace
 
 Result<UniqueFd> open_directory(const std::string& path) {
-  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
-  if (!fd.valid()) return fail_errno("opening the cgroup " + shown(path));
+  auto fd = sys::open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  if (!fd) return while_doing("opening the cgroup", fd.error());
   return fd;
 }
 

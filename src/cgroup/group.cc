@@ -26,6 +26,13 @@ std::string leaf_of(const std::string& directory, const std::string& id) {
   return directory + "/" + kLeafPrefix + id;
 }
 
+// A file that is missing may mean that the group is.
+Failure explain_loss(const std::string& path, Error error) {
+  if (error.errno_value != ENODEV && (error.errno_value != ENOENT || ::access(path.c_str(), F_OK) == 0))
+    return Failure(std::move(error));
+  return fail(ErrorKind::kSystem, "the cgroup " + path + " was removed by somebody while it was being set up; try again");
+}
+
 }  // namespace
 
 Location Group::locate(const Place& place, const std::string& id) {
@@ -75,7 +82,9 @@ Result<Group> Group::create(const Place& place, const std::string& id, Limits li
 
 Result<> Group::fill_v2(const Place& place) {
   v2_ = TRY(open_directory(location_.v2.path));
-  for (const Write& write : writes_v2(only(limits_, location_.v2.controllers))) TRY(apply(v2_.get(), write));
+  const std::string& path = location_.v2.path;
+  for (const Write& write : writes_v2(only(limits_, location_.v2.controllers)))
+    if (auto applied = apply(v2_.get(), write); !applied) return explain_loss(path, std::move(applied).error());
   if (limits_.devices && place.devices_in_v2) TRY(attach_device_program(v2_.get(), *limits_.devices));
   return {};
 }
@@ -83,7 +92,8 @@ Result<> Group::fill_v2(const Place& place) {
 Result<> Group::fill_v1(const std::vector<std::string>& controllers, const std::string& path) const {
   const UniqueFd directory = TRY(open_directory(path));
   const std::vector<Write> writes = TRY(writes_v1(only(limits_, controllers)));
-  for (const Write& write : writes) TRY(apply(directory.get(), write));
+  for (const Write& write : writes)
+    if (auto applied = apply(directory.get(), write); !applied) return explain_loss(path, std::move(applied).error());
   const bool has_devices = std::ranges::find(controllers, "devices") != controllers.end();
   if (has_devices && limits_.devices) TRY(write_device_rules_v1(path, *limits_.devices));
   return {};
@@ -120,13 +130,15 @@ Result<> Group::attach(pid_t pid) {
       return fail(ErrorKind::kUnsupported,
                   "systemd made " + location_.unit + " without the " + controller +
                       " controller: it is not delegated to this user's manager; clawrun doctor says how");
-  for (const Write& write : writes_v2(only(scope.direct, location_.v2.controllers))) TRY(apply(v2_.get(), write));
+  for (const Write& write : writes_v2(scope.direct)) TRY(apply(v2_.get(), write));
+  // Of devices systemd holds a wider list where the policy denies a part of what it allows.
+  if (scope.direct.devices) TRY(attach_device_program(v2_.get(), *scope.direct.devices));
   return {};
 }
 
 void Group::watch_events() {
   if (!v2_.valid()) return;
-  events_.reset(::openat(v2_.get(), "memory.events", O_RDONLY | O_CLOEXEC));
+  if (auto opened = sys::open(location_.v2.path + "/memory.events", O_RDONLY)) events_ = std::move(*opened);
   acknowledge_events();
 }
 

@@ -89,15 +89,9 @@ class Finder {
                   "--cgroup-path " + quoted(request_.path) +
                       ": slice:prefix:name is a path of --cgroup-driver systemd; cgroupfs takes a directory");
     std::vector<std::string> in_v2;
-    for (const std::string_view controller : request_.controllers)
-      if (!place_in_v1(controller))
-        controller == "devices" ? void(place_.devices_in_v2 = true) : void(in_v2.emplace_back(controller));
+    for (const std::string_view controller : request_.controllers) place_one(controller, in_v2);
     if (!in_v2.empty() || place_.devices_in_v2 || (place_.v1.empty() && !request_.path.empty())) TRY(place_in_v2(in_v2));
-    if (!place_.v1.empty()) {
-      // What is killed with its pid namespace is in nobody's rusage, and v1 counts processor time in a hierarchy of its own.
-      (void)place_in_v1("cpuacct");
-      list_spare();
-    }
+    if (!place_.v1.empty()) list_spare();
     return std::move(place_);
   }
 
@@ -113,9 +107,18 @@ class Finder {
     place_.driver = Driver::kSystemd;
     place_.user_manager = ::geteuid() != 0;
     place_.v2.root = view_.v2.mount_point;
-    for (const std::string_view controller : request_.controllers)
-      controller == "devices" ? void(place_.devices_in_v2 = true) : void(place_.v2.controllers.emplace_back(controller));
+    for (const std::string_view controller : request_.controllers) {
+      if (controller == "devices") place_.devices_in_v2 = true;
+      if (controller != "devices" && controller != "cpuacct") place_.v2.controllers.emplace_back(controller);
+    }
     return {};
+  }
+
+  void place_one(std::string_view controller, std::vector<std::string>& in_v2) {
+    if (place_in_v1(controller)) return;
+    // v2 has these without a controller: a program on the leaf, and what each group counts.
+    if (controller == "devices") place_.devices_in_v2 = true;
+    if (controller != "devices" && controller != "cpuacct") in_v2.emplace_back(controller);
   }
 
   // True where a v1 hierarchy has the controller, whether this caller may use it or not.

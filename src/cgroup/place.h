@@ -20,7 +20,8 @@ struct PlaceRequest {
   // cgroupfs: a directory below the root of the hierarchy ("/a/b") or below the place that is found ("a/b"), made where it is
   // missing. systemd: "slice:prefix:name". Empty: as the driver has it.
   std::string path;
-  std::vector<std::string_view> controllers;  // wanted, by their v2 names; and "devices"
+  std::vector<std::string_view> controllers;  // wanted, by their v2 names; and "devices", and "cpuacct" for what
+                                              // is killed with its pid namespace, which is in nobody's rusage (v1)
 };
 
 // Plain data, decided before anything is made.

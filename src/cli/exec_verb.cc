@@ -67,7 +67,7 @@ void say_end(const spec::Outcome& outcome, const plan::Plan& plan, const ExecArg
 
 int failed(const Error& error, const ReportFile& report, const plan::Plan* plan, bool quiet) {
   write_error(error.message);
-  report.write(engine::failed_outcome(error), plan, quiet);
+  report.write(engine::failed_outcome(error, plan), plan, quiet);
   return tables::exec_exit_code(error.kind);
 }
 
@@ -86,7 +86,9 @@ int run(const ExecArguments& arguments) {
     if (::fcntl(fd, F_GETFD) < 0)
       return failed(fail_errno("--preserve-fd " + std::to_string(fd)).error(), report, nullptr, arguments.quiet);
   if (auto opened = report.open(arguments.report); !opened) return failed(opened.error(), report, nullptr, arguments.quiet);
-  const auto plan = engine::prepare(arguments.spec);
+  spec::SandboxSpec spec = arguments.spec;
+  spec.report_usage = !arguments.report.empty();
+  const auto plan = engine::prepare(std::move(spec));
   if (!plan) return failed(plan.error(), report, nullptr, arguments.quiet);
   if (arguments.dry_run) {
     return print(report::plan_to_json(*plan));

@@ -116,12 +116,12 @@ Result<spec::Outcome> exec(const plan::Plan& plan, const ExecOptions& options) {
   return outcome;
 }
 
-spec::Outcome failed_outcome(const Error& error) {
+spec::Outcome failed_outcome(const Error& error, const plan::Plan* plan) {
   spec::Outcome outcome;
   outcome.status = spec::Status::kSetupFailed;
   outcome.exit_code = tables::exec_exit_code(error.kind);
   outcome.reason = error.message;
-  outcome.id = new_id();
+  outcome.id = plan != nullptr && !plan->name.empty() ? plan->name : new_id();
   outcome.started_at = std::chrono::system_clock::now();
   return outcome;
 }

@@ -24,7 +24,7 @@ struct ExecOptions {
 Result<spec::Outcome> exec(const plan::Plan& plan, const ExecOptions& options);
 
 // The outcome that a report shows for a failure before the command could run.
-spec::Outcome failed_outcome(const Error& error);
+spec::Outcome failed_outcome(const Error& error, const plan::Plan* plan = nullptr);
 
 // A profile by name, searched for in $XDG_CONFIG_HOME/clawrun/profiles, /etc/clawrun/profiles and the installed ones, or a
 // file, applied to `spec`. An unknown name is an error that names the nearest.

@@ -7,7 +7,7 @@ namespace clawrun::init {
 inline constexpr int kControlFd = 3;  // SOCK_SEQPACKET: end of file means that the supervisor is gone
 inline constexpr int kGateFd = 4;     // closed as soon as init runs: the command may be executed
 
-inline constexpr int kLingerFd = 5;   // the control socket again, where init is to end only when it is told so
+inline constexpr int kLingerFd = 5;  // the control socket again, where init is to end only when it is told so
 
 // The one message that init sends: the wait status of the command, as wait4(2) gave it.
 struct Status {

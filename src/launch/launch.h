@@ -33,7 +33,7 @@ struct Sandbox {
   UniqueFd id_block;    // holds the lock on a block of host ids
   cgroup::Group group;  // empty: none. Removed when the sandbox is dropped, after all of its processes are gone
   bool init = true;
-  bool init_lingers = false;  // it ends when one byte is sent on `control`, or control is closed
+  bool init_lingers = false;     // it ends when one byte is sent on `control`, or control is closed
   std::uint64_t started_ns = 0;  // CLOCK_MONOTONIC, before clone3
   std::vector<std::pair<std::string, std::uint64_t>> stages_us;
 };

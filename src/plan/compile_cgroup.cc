@@ -70,6 +70,7 @@ std::vector<std::string_view> wanted_controllers(const spec::SandboxSpec& spec, 
   std::vector<std::string_view> wanted = cgroup::needed_controllers(spec.limits);
   if (!spec.limits.memory_bytes && !contains(wanted, "memory")) wanted.push_back("memory");
   if (!spec.limits.pids && !contains(wanted, "pids")) wanted.push_back("pids");
+  if (!wanted.empty() && spec.report_usage) wanted.push_back("cpuacct");
   if (limits_devices(spec, facts)) wanted.push_back("devices");
   return wanted;
 }

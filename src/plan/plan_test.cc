@@ -80,7 +80,7 @@ TEST_CASE("default limits keep a host alive; what cannot be given is an error on
   spec::SandboxSpec lifted = with_command();
   lifted.limits.memory_bytes = lifted.limits.pids = cgroup::kUnlimited;
   CHECK(wanted_controllers(lifted, inputs.host).empty());
-  CHECK(wanted_controllers(with_command(), inputs.host) == std::vector<std::string_view>{"memory", "pids"});
+  CHECK(wanted_controllers(with_command(), inputs.host) == std::vector<std::string_view>{"memory", "pids", "cpuacct"});
 
   Inputs nowhere = some_inputs(false);
   nowhere.cgroup_place.missing = {{"memory", "not delegated"}, {"pids", "not delegated"}};

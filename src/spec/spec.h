@@ -106,6 +106,8 @@ struct SandboxSpec {
   std::string name;                   // of the sandbox; empty: one that nobody else has
   std::vector<std::string> profiles;  // applied, in order; for the report
   bool allow_degraded = false;
+  bool report_usage =
+      true;  // somebody will read what was used: v1 counts some of it in hierarchies that are otherwise not joined
 };
 
 }  // namespace clawrun::spec

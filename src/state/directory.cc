@@ -86,7 +86,7 @@ Result<Directory> open_directory(const std::vector<Place>& places, std::uint32_t
 }
 
 void remove_spare(const std::string& path) {
-  if (!path.starts_with("/tmp/")) return;
+  if (!path.starts_with("/tmp/clawrun-") || !path.ends_with("/sandboxes")) return;
   // Neither goes while somebody has a record in it.
   if (::rmdir(path.c_str()) == 0) ::rmdir(path.substr(0, path.rfind('/')).c_str());
 }

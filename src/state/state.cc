@@ -85,7 +85,9 @@ Result<Record> find(const std::string& id) {
 Swept sweep(std::size_t at_most) {
   const auto store = store_of_caller(Missing::kLeave);
   if (!store) return Swept{{}, {store.error().message}};
-  return store->sweep(at_most);
+  Swept swept = store->sweep(at_most);
+  remove_spare(store->path());
+  return swept;
 }
 
 }  // namespace clawrun::state

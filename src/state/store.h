@@ -17,6 +17,7 @@ class Store {
   Store(UniqueFd directory, std::string path, std::uint32_t uid)
       : directory_(std::move(directory)), path_(std::move(path)), uid_(uid) {}
 
+  [[nodiscard]] const std::string& path() const { return path_; }
   Result<Entry> create(const Record& record) &&;
   [[nodiscard]] Result<Listing> list() const;
   [[nodiscard]] Result<Record> find(const std::string& id) const;

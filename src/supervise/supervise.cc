@@ -135,7 +135,9 @@ class Supervisor {
   }
 
   void take_snapshot() {
-    if (auto usage = cgroup::read_usage(sandbox_.group.location())) snapshot_ = std::move(*usage);
+    auto usage = cgroup::read_usage(sandbox_.group.location());
+    // Without this one it was read too late.
+    if (usage && usage->cpu_us) snapshot_ = std::move(*usage);
   }
 
   // A pipe is closed; to a terminal its end-of-file character is typed, as a person would: termios(3) ICANON.
@@ -226,10 +228,11 @@ class Supervisor {
     const cgroup::Location& location = sandbox_.group.location();
     const bool succeeded = outcome_.status == spec::Status::kExited && outcome_.exit_code == 0;
     if (options_.read_usage || snapshot_) {
-      if (auto usage = cgroup::read_usage(location))
-        take_usage(std::move(*usage));
-      else if (snapshot_)
+      // Whoever owns the cgroup may be taking it away by now, file by file.
+      if (snapshot_)
         take_usage(std::move(*snapshot_));
+      else if (auto usage = cgroup::read_usage(location))
+        take_usage(std::move(*usage));
     } else if (!succeeded) {
       outcome_.oom_killed = cgroup::oom_kills(location) > 0;
     }

@@ -53,7 +53,9 @@ Result<UniqueFd> executable_memfd(const char* name, std::span<const unsigned cha
 }
 
 Result<UniqueFd> open(const std::string& path, int flags, mode_t mode) {
-  UniqueFd fd(::open(path.c_str(), flags | O_CLOEXEC, mode));
+  const int opened = ::open(path.c_str(), flags | O_CLOEXEC, mode);
+  if (opened < 0) return fail_errno(shown(path));
+  UniqueFd fd = above_stdio(opened);
   if (!fd.valid()) return fail_errno(shown(path));
   return fd;
 }

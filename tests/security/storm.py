@@ -88,6 +88,9 @@ def main():
     while not reap() and time.monotonic() < end:
         time.sleep(0.02)
     wrong += alive()
+    # What a killed supervisor leaves of its cgroup, and the record that names it, the next start would take away, or this.
+    swept = subprocess.run([command[0], "gc"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=60, check=False)
+    wrong += [f"gc: {line}" for line in swept.stderr.decode().splitlines()]
     wrong += sorted(surroundings() - before)
     print("statuses:", dict(seen))
     for line in wrong:

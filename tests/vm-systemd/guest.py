@@ -65,7 +65,8 @@ def _():
 
 
 def files_of(leaf):
-    files = ["memory.max", "memory.swap.max", "memory.high", "memory.oom.group", "cpu.max", "cpu.weight", "cpuset.cpus", "pids.max",
+    # memory.oom.group is not among them: systemd has no property for it in scopes before version 253.
+    files = ["memory.max", "memory.swap.max", "memory.high", "cpu.max", "cpu.weight", "cpuset.cpus", "pids.max",
              "io.max", "io.weight"]
     return {file: read(leaf, file) for file in files}
 
@@ -74,7 +75,7 @@ for caller in (root, user):
     @test(f"{caller.name}: limits outlive a daemon-reload, changed ones too")
     def _(caller=caller):
         box = waiting(caller, "--memory", "96m", "--memory-swap", "32m", "--memory-high", "80m", "--cpus", "0.75", "--cpu-weight", "321",
-                      "--cpuset", "1", "--pids", "33", "--io-max", f"{disk_number()}:rbps=3m,wiops=200", "--io-weight", "250", "--oom-group")
+                      "--cpuset", "1", "--pids", "33", "--io-max", f"{disk_number()}:rbps=3m,wiops=200", "--io-weight", "250")
         leaf = box.leaf()
         before = files_of(leaf)
         systemctl("daemon-reload", caller=caller)
