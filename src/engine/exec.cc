@@ -104,7 +104,7 @@ Result<spec::Outcome> exec(const plan::Plan& plan, const ExecOptions& options) {
   // Before the cgroup is made, so that whatever ends us leaves word of it.
   Registration registration = TRY(Registration::open(plan, id, started_at));
   launch::Sandbox sandbox = TRY(launch::start(plan, id));
-  // The command runs meanwhile.
+  // The command runs meanwhile, on another processor where there is one.
   registration.note_started(sandbox);
   state::sweep(kSweptAtOnce);
   spec::Outcome outcome = supervise::supervise(
