@@ -28,7 +28,7 @@ std::string leaf_of(const std::string& directory, const std::string& id) {
 
 // A file that is missing may mean that the group is.
 Failure explain_loss(const std::string& path, Error error) {
-  if (error.errno_value != ENODEV && (error.errno_value != ENOENT || ::access(path.c_str(), F_OK) == 0))
+  if ((error.errno_value != ENODEV && error.errno_value != ENOENT) || ::access(path.c_str(), F_OK) == 0)
     return Failure(std::move(error));
   return fail(ErrorKind::kSystem, "the cgroup " + path + " was removed by somebody while it was being set up; try again");
 }

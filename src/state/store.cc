@@ -115,6 +115,12 @@ Result<Store::File> Store::open(const std::string& name, Locked locked) const {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
     record = read_record(file.fd.get());
   }
+  if (!record) {
+    // It was changed for the last time between the look at it and the look at its lock: it is whole now, or gone.
+    struct stat status {};
+    if (::fstat(file.fd.get(), &status) == 0 && status.st_nlink == 0) return fail(ErrorKind::kNotFound, "it is gone");
+    record = read_record(file.fd.get());
+  }
   if (!record) return broken(record.error());
   if (record->id != name) return broken(Error{ErrorKind::kInvalid, 0, "it is that of " + quoted(record->id)});
   file.record = std::move(*record);

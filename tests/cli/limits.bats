@@ -63,7 +63,7 @@ running() {
 }
 
 @test "the values are in the files of the cgroup, and the cgroup is gone afterwards" {
-  sandbox --name lim$$ --memory 96m --pids 33 --cpus 0.5 --cpu-weight 200 --cpuset 0 -- sleep 2 &
+  sandbox --name lim$$ --memory 96m --memory-swap 0 --pids 33 --cpus 0.5 --cpu-weight 200 --cpuset 0 -- sleep 2 &
   running lim$$
   [ "$(value lim$$ memory.max memory.limit_in_bytes)" -eq $((96 << 20)) ]
   [ "$(value lim$$ pids.max)" -eq 33 ]
@@ -230,7 +230,7 @@ while True: kept.append(bytearray(b"x" * (1 << 20)))' 2>err &
 
 @test "300 sandboxes at once, each at its limits, then all gone" {
   for i in $(seq 300); do
-    timeout 120 "$BIN" exec --rootfs host --memory 24m --pids 4 --name "many$$-$i" --timeout 60s -- sh -c 'sleep 4 & sleep 4 & sleep 4; wait' >/dev/null 2>&1 &
+    timeout 120 "$BIN" exec --rootfs host --memory 24m --pids 5 --name "many$$-$i" --timeout 60s -- sh -c 'sleep 4 & sleep 4 & sleep 4; wait' >/dev/null 2>&1 &
   done
   local most=0 now
   while [ -n "$(jobs -r)" ]; do
@@ -249,6 +249,25 @@ while True: kept.append(bytearray(b"x" * (1 << 20)))' 2>err &
   [ -c /dev/net/tun ] || skip 'no /dev/net/tun here'
   run sandbox --device /dev/net/tun -- stat -c %t:%T /dev/net/tun
   [ "$output" = a:c8 ]
+}
+
+@test "what cgroup v1 does not have is refused there, and given by v2" {
+  for option in '--memory-high 32m' '--oom-group'; do
+    # shellcheck disable=SC2086 # an option and its value
+    run --separate-stderr sandbox --memory 64m $option -- echo given
+    [ "$output" = given ] || [[ $stderr == *"${option%% *}: cgroup v1"* ]]
+  done
+  # A disk scheduler that knows weights is rare.
+  run --separate-stderr sandbox --io-weight 50 -- echo given
+  [ "$output" = given ] || [[ $stderr == *--io-weight* ]]
+}
+
+@test "--cgroup-driver and --cpu-shares" {
+  sandbox --cgroup-driver cgroupfs --cpu-shares 512 --name share$$ -- sleep 1 &
+  running share$$
+  [[ $(value share$$ cpu.weight cpu.shares) =~ ^(59|512)$ ]]
+  wait %1
+  if [ ! -d /run/systemd/system ]; then refused 'systemd does not run here' --cgroup-driver systemd -- true; fi
 }
 
 @test "--core-sched: given, or refused with the reason" {
