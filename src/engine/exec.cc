@@ -43,7 +43,10 @@ class Registration {
     Registration opened;
     state::Record& record = opened.record_;
     record.id = id;
-    record.supervisor = TRY(state::identify(::getpid()));
+    auto self = state::identify(::getpid());
+    if (!self && !plan.cgroup && plan.name.empty()) return opened;
+    if (!self) return std::unexpected(std::move(self).error());
+    record.supervisor = *self;
     record.owner = ::geteuid();
     record.created_ms =
         static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(started_at.time_since_epoch()).count());

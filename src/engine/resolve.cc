@@ -174,7 +174,8 @@ Result<plan::DeviceFacts> device_facts(const spec::Device& device) {
 Result<> gather_cgroup(plan::Inputs& inputs, const spec::SandboxSpec& spec) {
   const std::vector<std::string_view> wanted = plan::wanted_controllers(spec, inputs.host);
   if (wanted.empty() && spec.cgroup_path.empty() && spec.cgroup_driver == cgroup::DriverChoice::kAuto) return {};
-  const cgroup::View view = TRY(cgroup::current_view());
+  // Without /proc there is nothing to be found, which is said only where a limit was asked for.
+  const cgroup::View view = cgroup::current_view().value_or(cgroup::View{});
   inputs.cgroup_place =
       TRY(cgroup::find_place(view, {.driver = spec.cgroup_driver, .path = spec.cgroup_path, .controllers = wanted}));
   if (!spec.limits.memory_bytes) inputs.available_memory_bytes = cgroup::available_memory_bytes();
