@@ -27,12 +27,6 @@ Result<std::string> as_words(const Json& value) {
   return fail(ErrorKind::kInvalid, std::string("a ") + value.type_name() + " is not allowed: write a string");
 }
 
-// A key of a stranger's file in a message: as it is where it is plain, else quoted.
-std::string printed(const std::string& key) {
-  const std::string safe = clawrun::quoted(key);
-  return safe.size() == key.size() + 2 ? key : safe;
-}
-
 // A key written twice in one object is a mistake that nlohmann would settle silently.
 class RepeatedKey {
  public:
@@ -64,9 +58,9 @@ Result<> apply_one(SandboxSpec& spec, const Setting& setting, const Json& value)
 Result<> apply_list(SandboxSpec& spec, const Setting& setting, const Json& value, const std::string& where) {
   if (value.is_object() && setting.name == "env") {
     for (const auto& [name, text] : value.items()) {
-      if (!text.is_string()) return fail(ErrorKind::kInvalid, where + "." + printed(name) + ": write a string");
+      if (!text.is_string()) return fail(ErrorKind::kInvalid, where + "." + shown(name) + ": write a string");
       if (auto applied = apply_setting(spec, setting.name, name + "=" + text.get<std::string>()); !applied)
-        return while_doing(where + "." + printed(name), applied.error());
+        return while_doing(where + "." + shown(name), applied.error());
     }
     return {};
   }
@@ -102,7 +96,7 @@ Result<> apply_profile(SandboxSpec& spec, std::string_view text, std::string_vie
     if (!repeated.key().empty())
       return fail(ErrorKind::kInvalid, file + ": the key " + clawrun::quoted(repeated.key()) + " stands twice");
     if (!profile.is_object()) return fail(ErrorKind::kInvalid, file + ": a profile is a JSON object of settings");
-    for (const auto& [key, value] : profile.items()) TRY(apply_key(spec, key, value, file + ": " + printed(key)));
+    for (const auto& [key, value] : profile.items()) TRY(apply_key(spec, key, value, file + ": " + shown(key)));
   } catch (const Json::parse_error& error) {
     // Not its own text, which quotes the input as it is.
     return fail(ErrorKind::kInvalid, file + ": not JSON, from byte " + std::to_string(error.byte) + " on");
