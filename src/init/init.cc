@@ -39,7 +39,7 @@ constexpr std::uint64_t signal_mask() {
   for (;;) sys(__NR_exit_group, code);
 }
 
-// systemd removes a cgroup as soon as it is empty, and with it all that it counted: init stays in it, alone, until the
+// systemd removes a cgroup as soon as it is empty, and with it all that it counted: init stays in it until the
 // supervisor has read that. Without the descriptor the call fails at once.
 void linger() {
   char byte = 0;
