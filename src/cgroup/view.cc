@@ -45,6 +45,7 @@ bool is_v1_controller(std::string_view word) {
 View parse_view(std::string_view mountinfo, std::string_view self_cgroup) {
   View view;
   for (const std::string_view line : split(mountinfo, '\n')) {
+    if (line.find(" - cgroup") == std::string_view::npos) continue;  // only these are worth taking apart
     const auto fields = split(line, ' ');
     const auto dash = std::ranges::find(fields, "-");
     if (fields.size() < 10 || fields.end() - dash < 4) continue;

@@ -38,35 +38,33 @@ constexpr std::size_t kSweptAtOnce = 16;
 // was given a name, and no matter where it has neither.
 class Registration {
  public:
+  // Before the sandbox is started, where the record has to be first: whatever ends us then leaves word of the cgroup, and a name
+  // is taken at once. Otherwise the record is written while the command runs already.
   static Result<Registration> open(const plan::Plan& plan, const std::string& id,
                                    std::chrono::system_clock::time_point started_at) {
     Registration opened;
     state::Record& record = opened.record_;
     record.id = id;
-    auto self = state::identify(::getpid());
-    if (!self && !plan.cgroup && plan.name.empty()) return opened;
-    if (!self) return std::unexpected(std::move(self).error());
-    record.supervisor = *self;
     record.owner = ::geteuid();
     record.created_ms =
         static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(started_at.time_since_epoch()).count());
     record.command = plan.argv;
     record.rootfs = plan.rootfs;
     if (plan.cgroup) record.location = cgroup::Group::locate(plan.cgroup->place, id);
-    auto entry = state::Entry::create(record);
-    if (entry)
-      opened.entry_ = std::move(*entry);
-    else if (plan.cgroup || !plan.name.empty() || entry.error().kind == ErrorKind::kInvalid)
-      return std::unexpected(std::move(entry).error());
+    record.supervisor.pid = ::getpid();
+    if (plan.cgroup || !plan.name.empty()) opened.entry_ = TRY(state::Entry::create(record));
     return opened;
   }
 
+  // At worst `list` shows no pid, or not the sandbox: the record of before names the cgroup already.
   void note_started(const launch::Sandbox& sandbox) {
-    if (!entry_) return;
+    if (auto self = state::identify(record_.supervisor.pid)) record_.supervisor = *self;
     if (auto first = state::identify(sandbox.pid)) record_.first = *first;
     if (!sandbox.group.empty()) record_.location = sandbox.group.location();
-    // At worst `list` shows no pid: the record of before names the cgroup already.
-    (void)entry_->update(record_);
+    if (entry_)
+      (void)entry_->update(record_);
+    else if (auto entry = state::Entry::create(record_))
+      entry_ = std::move(*entry);
   }
 
   // For the next start, or `clawrun gc`.

@@ -217,8 +217,9 @@ class Launcher {
     sandbox_.started_ns = sys::monotonic_ns();
     if (plan_.cgroup) sandbox_.group = TRY(cgroup::Group::create(plan_.cgroup->place, id_, plan_.cgroup->limits));
     TRY(clone());
-    TRY(receive_report());
+    // First, so that the child finds the gate open and need not wait.
     TRY(release());
+    TRY(receive_report());
     TRY(await_exec());
     if (plan_.streams[0] == plan::Stream::kTerminal) {
       sandbox_.terminal = TRY(sys::receive_descriptor(control_.first.get()));
@@ -245,7 +246,7 @@ class Launcher {
       args.flags = flags | CLONE_CLEAR_SIGHAND;
       if (cloned_into_) {
         args.flags |= CLONE_INTO_CGROUP;
-        args.cgroup = static_cast<std::uint64_t>(sandbox_.group.clone_fd());
+        args.cgroup = static_cast<__u64>(sandbox_.group.clone_fd());
       }
       args.pidfd = reinterpret_cast<std::uintptr_t>(&pidfd);
       args.exit_signal = SIGCHLD;

@@ -52,7 +52,7 @@ Result<Process> identify(pid_t pid) {
 }
 
 bool is_alive(const Process& process) {
-  if (process.pid <= 0) return false;
+  if (process.pid <= 0 || process.start_ticks == 0) return false;
   const auto now = identify(process.pid);
   if (now) return now->start_ticks == process.start_ticks;
   return now.error().kind != ErrorKind::kNotFound;

@@ -16,7 +16,7 @@ namespace clawrun::state {
 // A process beyond doubt: pids are used again, start times are not (proc_pid_stat(5), field 22).
 struct Process {
   pid_t pid = 0;
-  std::uint64_t start_ticks = 0;
+  std::uint64_t start_ticks = 0;  // 0: not known yet; then only the lock of its record tells whether it lives
 };
 
 struct Record {
@@ -36,7 +36,7 @@ inline constexpr std::size_t kLongestCommandBytes = 4096;
 // The start time of a live process; kNotFound where there is none. A zombie is none: it holds nothing any more.
 Result<Process> identify(pid_t pid);
 
-// False only where it is certainly gone.
+// False where it is certainly gone, or not known.
 bool is_alive(const Process& process);
 
 // spec::is_sandbox_name().
@@ -84,7 +84,7 @@ struct Swept {
 };
 
 // Ends what dead supervisors left: a record is stale when its lock is free and no process has its supervisor's pid and start
-// time. Its cgroup is killed and removed, then the record. Looks at `at_most` records, other ones each time, so that a start
+// time, where it names one. Its cgroup is killed and removed, then the record. Looks at `at_most` records, other ones each time, so that a start
 // among many sandboxes costs no more than one among few; where there are none it costs three open and getdents64. Any number of
 // sweeps may run at the same time.
 Swept sweep(std::size_t at_most = SIZE_MAX);
