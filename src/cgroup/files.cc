@@ -1,9 +1,12 @@
 #include "cgroup/files.h"
 
+#include <dirent.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <memory>
 
 #include "base/text.h"
 #include "cgroup/limits.h"
@@ -76,6 +79,31 @@ std::optional<std::uint64_t> flat_keyed(std::string_view text, std::string_view 
 
 bool exists_in(int directory, const char* file) {
   return ::faccessat(directory, file, F_OK, 0) == 0;
+}
+
+const char* why_not_writable(const std::string& directory) {
+  const auto refuses = [&](const char* file) { return ::faccessat(AT_FDCWD, (directory + file).c_str(), W_OK, AT_EACCESS) != 0; };
+  // Root is stopped by the mount alone, which the directory tells.
+  if (!refuses("") && (::geteuid() == 0 || !refuses("/cgroup.procs"))) return nullptr;
+  return errno == EROFS ? "is mounted read-only" : errno == ENOENT ? "does not exist" : "is not this user's to change";
+}
+
+bool is_hierarchy_root(const std::string& directory) {
+  return ::access((directory + "/cgroup.events").c_str(), F_OK) != 0;  // only the root has none
+}
+
+std::vector<std::string> groups_in(const std::string& directory) {
+  std::vector<std::string> names;
+  struct stat status {};
+  // A group without others in it, which nearly all are, has two links: kernfs_refresh_inode() in the kernel.
+  if (::lstat(directory.c_str(), &status) != 0 || !S_ISDIR(status.st_mode) || status.st_nlink == 2) return names;
+  const std::unique_ptr<DIR, int (*)(DIR*)> stream(::opendir(directory.c_str()), ::closedir);
+  if (!stream) return names;
+  while (const dirent* entry = ::readdir(stream.get())) {
+    const std::string_view name = entry->d_name;
+    if (entry->d_type == DT_DIR && name != "." && name != "..") names.emplace_back(name);
+  }
+  return names;
 }
 
 bool has_word(std::string_view text, std::string_view word) {

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "base/unique_fd.h"
@@ -25,6 +26,16 @@ std::optional<std::uint64_t> read_number(int directory, const char* file);
 std::optional<std::uint64_t> flat_keyed(std::string_view text, std::string_view key);
 
 bool exists_in(int directory, const char* file);
+
+// nullptr where this user can make groups in it; else what stands against it.
+const char* why_not_writable(const std::string& directory);
+
+// The root of the whole v2 hierarchy, which alone may hold processes beside controllers: kernel.org, cgroup-v2, "No Internal
+// Process Constraint".
+bool is_hierarchy_root(const std::string& directory);
+
+// The groups directly in one, by name; none where it is gone.
+std::vector<std::string> groups_in(const std::string& directory);
 
 // The words of a list such as cgroup.controllers.
 bool has_word(std::string_view text, std::string_view word);

@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -47,15 +48,22 @@ class Group {
   [[nodiscard]] int events_fd() const { return events_.get(); }
   void acknowledge_events() const;
 
+  // Leaves it as it is, to live without this object.
+  Location release();
+
   // Kills what is left in it and removes it. Nothing happens the second time, and where it failed it may be tried again.
   Result<> end();
 
  private:
+  [[nodiscard]] Result<> check_scope() const;
+  Result<> make_all(const Place& place, const Location& location);
   Result<> fill_v2(const Place& place);
   Result<> fill_v1(const std::vector<std::string>& controllers, const std::string& path) const;
   Location location_;
   Limits limits_;
   std::string systemd_path_;
+  std::string description_;
+  std::vector<std::pair<std::string, std::string>> properties_;
   std::size_t joined_v1_ = 0;  // the first ones of location_.v1
   UniqueFd v2_;
   UniqueFd events_;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace clawrun::cgroup {
@@ -28,6 +29,33 @@ struct DeviceRule {
   bool mknod = true;
 };
 
+// v1 "blkio.weight_device", v2 "io.bfq.weight": of one block device, 10..1000 both.
+struct DeviceWeight {
+  std::string device;  // "MAJOR:MINOR"
+  std::optional<std::uint32_t> weight;
+  std::optional<std::uint32_t> leaf_weight;
+};
+
+struct HugetlbMax {
+  std::string page_size;  // "2MB", as in the names of the files
+  std::uint64_t bytes = 0;
+};
+
+struct NetPriority {
+  std::string interface;
+  std::uint32_t priority = 0;
+};
+
+struct RdmaMax {
+  std::string device;
+  std::optional<std::uint32_t> handles;
+  std::optional<std::uint32_t> objects;
+};
+
+// Whose words a message uses, and whose meaning a limit has where the two differ: options of the command line, for which swap
+// that is not named is none, or members of linux.resources, where what is not named is left as it is.
+enum class AskedBy : std::uint8_t { kOptions, kConfig };
+
 inline constexpr std::uint64_t kUnlimited = UINT64_MAX;  // "max" in v2, -1 in v1: a limit that is lifted
 
 // What is unset is left as the kernel has it. `kUnlimited` lifts a limit, which matters when a live group is updated.
@@ -45,6 +73,29 @@ struct Limits {
   std::optional<std::uint32_t> io_weight;  // 1..10000: io.weight, or io.bfq.weight
   std::optional<bool> oom_group;           // memory.oom.group
   std::optional<std::vector<DeviceRule>> devices;
+
+  // Of configurations alone.
+  AskedBy asked_by = AskedBy::kOptions;
+  std::optional<std::uint64_t> memory_low_bytes;       // memory.low; v1 memory.soft_limit_in_bytes
+  std::optional<std::uint64_t> memory_and_swap_bytes;  // v1 memory.memsw; v2 counts swap alone: settle_swap()
+  std::optional<std::uint64_t> memory_tcp_bytes;       // v1 memory.kmem.tcp
+  std::optional<std::uint64_t> swappiness;             // v1, 0..100
+  std::optional<bool> oom_kill_disabled;               // v1
+  bool memory_checks_usage = false;                    // v2: a memory limit below what is used now is refused
+  std::optional<std::uint64_t> cpu_named_period_us;    // the period where it was named, with a quota or without one
+  std::optional<std::uint64_t> cpu_burst_us;
+  std::optional<std::int64_t> cpu_rt_runtime_us;  // v1; -1: all of it
+  std::optional<std::uint64_t> cpu_rt_period_us;  // v1
+  std::optional<bool> cpu_idle;
+  std::optional<std::string> cpuset_mems;
+  std::optional<std::uint32_t> blkio_weight;       // 10..1000
+  std::optional<std::uint32_t> blkio_leaf_weight;  // v1, 10..1000
+  std::vector<DeviceWeight> blkio_device_weights;
+  std::vector<HugetlbMax> hugetlb;
+  std::optional<std::uint32_t> net_class_id;  // v1 net_cls
+  std::vector<NetPriority> net_priorities;    // v1 net_prio
+  std::vector<RdmaMax> rdma;
+  std::vector<std::pair<std::string, std::string>> unified;  // files of v2 by name, written last
 };
 
 }  // namespace clawrun::cgroup

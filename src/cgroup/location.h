@@ -53,7 +53,10 @@ Result<> remove(const Location& location);
 // The same without waiting: false where something is still in it, or where it is for systemd to remove.
 bool remove_empty(const Location& location);
 
-// Every process in it, as this pid namespace counts.
+// Kills what is left in it and removes it: at once where nothing is. One that is gone is success.
+Result<> end(const Location& location);
+
+// Every process in it and in the groups below it, as this pid namespace counts.
 Result<std::vector<pid_t>> processes(const Location& location);
 
 }  // namespace clawrun::cgroup

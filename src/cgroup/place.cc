@@ -26,22 +26,8 @@ constexpr const char* kDelegationRemedy =
     "; run clawrun in a delegated group (systemd-run --user --scope -p Delegate=yes -- clawrun …), or let the administrator "
     "delegate one: clawrun doctor says how";
 
-// nullptr where groups can be made in it.
-const char* why_not(const std::string& directory) {
-  const auto refuses = [&](const char* file) { return ::faccessat(AT_FDCWD, (directory + file).c_str(), W_OK, AT_EACCESS) != 0; };
-  // Root is stopped by the mount alone, which the directory tells.
-  if (!refuses("") && (::geteuid() == 0 || !refuses("/cgroup.procs"))) return nullptr;
-  return errno == EROFS ? "is mounted read-only" : errno == ENOENT ? "does not exist" : "is not this user's to change";
-}
-
 bool writable(const std::string& directory) {
-  return why_not(directory) == nullptr;
-}
-
-// The root of the whole hierarchy alone has no such file, and alone may hold processes beside controllers: kernel.org,
-// cgroup-v2, "No Internal Process Constraint".
-bool is_hierarchy_root(const std::string& directory) {
-  return ::access((directory + "/cgroup.events").c_str(), F_OK) != 0;
+  return why_not_writable(directory) == nullptr;
 }
 
 // systemd marks what it has handed over (systemd.resource-control(5), Delegate=): nothing below is touched by it.
@@ -126,7 +112,7 @@ class Finder {
     for (const View::Hierarchy& hierarchy : view_.v1) {
       if (std::ranges::find(hierarchy.controllers, v1_name(controller)) == hierarchy.controllers.end()) continue;
       const std::string base = v1_directory(hierarchy);
-      if (const char* why = why_not(hierarchy.own_directory)) {
+      if (const char* why = why_not_writable(hierarchy.own_directory)) {
         if (controller == "cpuacct") return false;
         miss(controller, hierarchy.own_directory + " " + why +
                              (::geteuid() == 0 ? "" : "; cgroup v1 is delegated by its owner only: chown it to this user"));
@@ -173,7 +159,7 @@ class Finder {
       if (request_.driver == DriverChoice::kAuto && systemd_is_running() && view_.layout == Layout::kV2 && ::geteuid() != 0 &&
           user_manager_reachable(::geteuid()))
         return use_systemd();
-      const char* why = why_not(v2.own_directory);
+      const char* why = why_not_writable(v2.own_directory);
       for (const std::string& controller : controllers)
         miss(controller, "the cgroup " + v2.own_directory + " " + (why != nullptr ? why : "is systemd's, and not delegated") +
                              (::geteuid() == 0 ? "; mount /sys/fs/cgroup writable, with a cgroup namespace" : kDelegationRemedy));

@@ -13,6 +13,9 @@
 
 namespace clawrun::cgroup {
 
+// A leaf that is there already: somebody else's, or, where nobody is in it, one to use.
+enum class Existing : std::uint8_t { kRefused, kUsedIfEmpty };
+
 enum class DriverChoice : std::uint8_t { kAuto, kCgroupfs, kSystemd };
 
 struct PlaceRequest {
@@ -41,6 +44,12 @@ struct Place {
       false;                  // processes live in v2.directory: they go to "supervisor" below it before controllers are enabled
   bool user_manager = false;  // systemd
   std::string path;           // systemd: "slice:prefix:name" as it was asked for
+  std::string leaf;           // the name of the directory that is made; empty: "clawrun-ID"
+  Existing existing = Existing::kRefused;
+  bool skip_devices = false;   // this user may not set what devices may do; making nodes of them is not its either
+  bool offer_all = false;   // v2: all controllers that can be had are enabled, for what is counted and for later updates
+  std::string description;  // systemd
+  std::vector<std::pair<std::string, std::string>> properties;  // systemd: ScopeRequest
   // Controllers of the request that cannot be had here, with the reason and the remedy.
   std::vector<std::pair<std::string, std::string>> missing;
 

@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "cgroup/device_table.h"
+#include "cgroup/writes.h"
 
 namespace clawrun::cgroup {
 
@@ -23,6 +24,7 @@ struct PlainRow {
 constexpr PlainRow kPlain[] = {
     {"MemoryMax", &Limits::memory_bytes, 1},
     {"MemoryHigh", &Limits::memory_high_bytes, 1},
+    {"MemoryLow", &Limits::memory_low_bytes, 0},
     {"MemorySwapMax", &Limits::memory_swap_bytes, 0},
     {"TasksMax", &Limits::pids, 1},
 };
@@ -35,8 +37,11 @@ void add_plain(const Limits& limits, SystemdProperties& into) {
     into.properties.push_back({row.name, unit_number('t', std::max(*limit, row.least))});
     if (*limit < row.least) into.direct.*row.limit = limit;
   }
-  if (limits.cpu_weight) into.properties.push_back({"CPUWeight", unit_number('t', *limits.cpu_weight)});
+  // A group that is idle has no weight.
+  if (limits.cpu_weight && !limits.cpu_idle.value_or(false))
+    into.properties.push_back({"CPUWeight", unit_number('t', *limits.cpu_weight)});
   if (limits.io_weight) into.properties.push_back({"IOWeight", unit_number('t', *limits.io_weight)});
+  if (limits.blkio_weight) into.properties.push_back({"IOWeight", unit_number('t', io_weight_of_blkio(*limits.blkio_weight))});
   into.direct.oom_group = limits.oom_group;  // OOMPolicy=kill is of services only
 }
 
@@ -77,13 +82,51 @@ Result<std::vector<std::uint8_t>> bits_of(std::string_view list) {
   return bits;
 }
 
-Result<> add_cpuset(const Limits& limits, SystemdProperties& into) {
-  if (!limits.cpuset_cpus) return {};
+Result<> add_set(const std::optional<std::string>& list, const char* name, SystemdProperties& into) {
+  if (!list) return {};
   std::vector<UnitValue> bytes;
-  const std::vector<std::uint8_t> bits = TRY(bits_of(*limits.cpuset_cpus));
+  const std::vector<std::uint8_t> bits = TRY(bits_of(*list));
   for (const std::uint8_t byte : bits) bytes.push_back(unit_number('y', byte));
-  into.properties.push_back({"AllowedCPUs", unit_array("y", bytes)});
+  into.properties.push_back({name, unit_array("y", bytes)});
   return {};
+}
+
+// Files that a configuration names itself are written directly; these would not outlive a daemon-reload without their property.
+constexpr struct {
+  std::string_view file;
+  const char* property;
+} kUnified[] = {{"memory.min", "MemoryMin"},         {"memory.low", "MemoryLow"}, {"memory.high", "MemoryHigh"},
+                {"memory.max", "MemoryMax"},         {"pids.max", "TasksMax"},    {"cpu.weight", "CPUWeight"},
+                {"memory.swap.max", "MemorySwapMax"}};
+
+void add_unified(const Limits& limits, SystemdProperties& into) {
+  for (const auto& [file, value] : limits.unified) {
+    std::string_view text = value;
+    while (text.ends_with('\n') || text.ends_with(' ')) text.remove_suffix(1);
+    const auto number = parse_unsigned(text);
+    const bool is_max = text == "max" && file != "cpu.weight";
+    for (const auto& row : kUnified)
+      if (row.file == file && (number || is_max))
+        into.properties.push_back({row.property, unit_number('t', is_max ? kUnlimited : *number)});
+  }
+}
+
+// What systemd has no property for.
+void add_direct(const Limits& limits, Limits& direct) {
+  direct.cpu_named_period_us = limits.cpu_named_period_us;
+  direct.cpu_quota_us = limits.cpu_quota_us;
+  direct.cpu_period_us = limits.cpu_period_us;
+  direct.cpu_burst_us = limits.cpu_burst_us;
+  direct.cpu_idle = limits.cpu_idle;
+  // These systemd takes whatever the kernel says of them.
+  direct.cpuset_cpus = limits.cpuset_cpus;
+  direct.cpuset_mems = limits.cpuset_mems;
+  direct.io_max = limits.io_max;
+  direct.blkio_weight = limits.blkio_weight;
+  direct.blkio_device_weights = limits.blkio_device_weights;
+  direct.hugetlb = limits.hugetlb;
+  direct.rdma = limits.rdma;
+  direct.unified = limits.unified;
 }
 
 struct IoRow {
@@ -189,9 +232,14 @@ Result<SystemdProperties> systemd_properties(const Limits& limits) {
   SystemdProperties result;
   add_plain(limits, result);
   TRY(add_cpu_quota(limits, result));
-  TRY(add_cpuset(limits, result));
+  TRY(add_set(limits.cpuset_cpus, "AllowedCPUs", result));
   TRY(add_io_max(limits, result));
   TRY(add_devices(limits, result));
+  result.direct.asked_by = limits.asked_by;
+  if (limits.asked_by == AskedBy::kOptions) return result;
+  TRY(add_set(limits.cpuset_mems, "AllowedMemoryNodes", result));
+  add_unified(limits, result);
+  add_direct(limits, result.direct);
   return result;
 }
 

@@ -159,7 +159,8 @@ void read_v1(int directory, Usage& usage) {
   const auto both = read_number(directory, "memory.memsw.usage_in_bytes");
   if (both && usage.memory_bytes) usage.swap_bytes = *both > *usage.memory_bytes ? *both - *usage.memory_bytes : 0;
   read_io_v1(directory, usage);
-  if (const auto state = read_control(directory, "freezer.state")) usage.frozen = state->starts_with("FROZEN");
+  if (const auto state = read_control(directory, "freezer.state"))
+    usage.frozen = usage.frozen.value_or(false) || state->starts_with("FROZEN");
 }
 
 }  // namespace

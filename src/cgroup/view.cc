@@ -58,10 +58,14 @@ View parse_view(std::string_view mountinfo, std::string_view self_cgroup) {
     View::Hierarchy hierarchy;
     for (const std::string_view option : split(dash[3], ','))
       if (is_v1_controller(option)) hierarchy.controllers.emplace_back(option);
-    if (hierarchy.controllers.empty()) continue;  // a named hierarchy limits nothing
+    std::string name;  // of a hierarchy that limits nothing
+    for (const std::string_view option : split(dash[3], ','))
+      if (option.starts_with("name=")) name = option;
+    if (hierarchy.controllers.empty() && name.empty()) continue;
+    if (hierarchy.controllers.empty()) hierarchy.controllers.push_back(name);
     hierarchy.mount_point = fields[4];
     hierarchy.own_directory = directory_of(fields[4], fields[3], path_of(self_cgroup, hierarchy.controllers.front()));
-    view.v1.push_back(std::move(hierarchy));
+    (name.empty() ? view.v1 : view.named).push_back(std::move(hierarchy));
   }
   const bool has_v2 = !view.v2.mount_point.empty();
   view.layout = view.v1.empty() ? (has_v2 ? Layout::kV2 : Layout::kNone) : has_v2 ? Layout::kHybrid : Layout::kV1;

@@ -19,7 +19,8 @@ struct View {
   };
   Layout layout = Layout::kNone;
   std::vector<Hierarchy> v1;
-  Hierarchy v2;  // an empty mount_point where v2 is not mounted
+  std::vector<Hierarchy> named;  // v1 without a controller: "name=systemd" in the place of one
+  Hierarchy v2;                  // an empty mount_point where v2 is not mounted
 };
 
 // From the texts of /proc/self/mountinfo and /proc/self/cgroup (cgroups(7)).

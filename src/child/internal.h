@@ -5,6 +5,7 @@
 
 #include "child/plan.h"
 #include "child/raw.h"
+#include "child/walk.h"
 
 namespace clawrun::child {
 
@@ -19,18 +20,6 @@ inline long must(const ChildPlan& plan, Step step, long result, std::uint32_t in
   if (result < 0) fail(plan, step, result, index);
   return result;
 }
-
-// path.cc: opens `target` inside the directory `base` with O_PATH, as if `base` were the root: a symbolic link, however
-// nasty, leads somewhere inside. Magic links are refused. "" is base itself. Returns a descriptor or -errno.
-struct Walk {
-  bool has_openat2 = true;
-  bool no_follow = false;  // the last part must not be a symbolic link
-};
-int open_in_root(int base, const char* target, Walk walk);
-
-// The directory that holds the last part of `target`, parents made with mode 0755 where they are missing.
-// `last` is set to the name in it.
-int open_parent_in_root(int base, const char* target, bool has_openat2, const char** last);
 
 // What the operations have built. What lies over the new root after pivot_root is the host's root and, where one was built
 // on, the stage on top of that: each has to be taken off.

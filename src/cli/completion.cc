@@ -1,6 +1,9 @@
 #include "cli/completion.h"
 
+#include <algorithm>
+
 #include "base/text.h"
+#include "cli/oci_verbs.h"
 #include "cli/options.h"
 #include "cli/output.h"
 #include "cli/sandbox_verbs.h"
@@ -21,6 +24,22 @@ constexpr Extra kExtras[] = {
     {"doctor", "--json", ""}, {"doctor", "--help", ""},   {"rootfs", "--json", ""},        {"rootfs", "--quiet", ""},
     {"rootfs", "--help", ""}, {"seccomp", "--table", ""}, {"seccomp", "--output", "FILE"}, {"seccomp", "--help", ""},
 };
+
+// Of the verbs over OCI containers, and before them under the name oci; what the verb has for sandboxes under the same name is
+// there.
+void add_oci_options(std::vector<VerbOption>& options) {
+  const auto add = [&](std::string_view verb, OciVerb meant) {
+    for (const OciOption& row : oci_options()) {
+      const std::string name = "--" + std::string(row.name);
+      const auto is_same = [&](const VerbOption& option) { return option.verb == verb && option.name == name; };
+      if ((row.verbs & static_cast<std::uint32_t>(meant)) != 0 && std::ranges::none_of(options, is_same))
+        options.push_back({std::string(verb), name, std::string(row.metavar)});
+    }
+  };
+  add("oci", OciVerb::kGlobal);
+  for (const Verb& verb : verbs())
+    if (is_oci_verb(verb.name)) add(verb.name, oci_verb_of(verb.name));
+}
 
 std::string words_for(const std::string& verb) {
   std::string words;
@@ -49,8 +68,8 @@ std::string bash() {
       "  for ((i = 2; i < COMP_CWORD; i++)); do [[ ${COMP_WORDS[i]} == -- ]] && { COMPREPLY=($(compgen -c -- \"$cur\")); return; "
       "}; done\n"
       "  if ((COMP_CWORD == 1)); then COMPREPLY=($(compgen -W \"" +
-      verb_names() +
-      " --help --version\" -- \"$cur\")); return; fi\n"
+      verb_names() + " " + words_for("oci") +
+      "\" -- \"$cur\")); return; fi\n"
       "  case $verb in\n";
   for (const Verb& verb : verbs())
     text += "    " + std::string(verb.name) + ") [[ $cur == -* || $verb != exec ]] && COMPREPLY=($(compgen -W \"" +
@@ -78,8 +97,20 @@ std::string zsh_quoted(std::string_view text) {
   return out;
 }
 
+// Options of exec that it has only with the id of a container.
+std::vector<VerbOption> options_of_containers_alone() {
+  std::vector<VerbOption> options;
+  const std::vector<OptionRow> rows = exec_options();
+  for (VerbOption& option : all_options())
+    if (option.verb == "exec" &&
+        std::ranges::none_of(rows, [&](const OptionRow& row) { return option.name.substr(2) == row.name; }))
+      options.push_back(std::move(option));
+  return options;
+}
+
 std::string zsh() {
-  std::string text = "#compdef clawrun\n_clawrun() {\n  if ((CURRENT == 2)); then\n    local -a verbs=(\n";
+  std::string text = "#compdef clawrun\n_clawrun() {\n  if ((CURRENT == 2)); then\n    compadd -- " + words_for("oci") +
+                     "\n    local -a verbs=(\n";
   for (const Verb& verb : verbs()) text += "      '" + std::string(verb.name) + ":" + zsh_quoted(verb.summary) + "'\n";
   text +=
       "    )\n    _describe verb verbs\n    return\n  fi\n  case $words[2] in\n    exec) shift words; ((CURRENT--)); _arguments "
@@ -87,6 +118,8 @@ std::string zsh() {
   for (const OptionRow& row : exec_options())
     text += "      '*--" + std::string(row.name) + "[" + zsh_quoted(row.help) + "]" +
             (row.metavar.empty() ? "" : ":" + zsh_quoted(row.metavar) + ":_files") + "' \\\n";
+  for (const VerbOption& option : options_of_containers_alone())
+    text += "      '*" + option.name + (option.metavar.empty() ? "" : ":" + zsh_quoted(option.metavar) + ":_files") + "' \\\n";
   text += "      '*::command:_normal' ;;\n";
   for (const Verb& verb : verbs())
     if (verb.name != "exec")
@@ -113,7 +146,14 @@ std::string fish() {
     text += "complete -c clawrun -n '__fish_seen_subcommand_from exec' -l " + std::string(row.name) +
             (row.metavar.empty() ? "" : " -r") + " -d " + fish_quoted(row.help) + "\n";
   for (const VerbOption& option : all_options())
-    if (option.verb != "exec")
+    if (option.verb == "oci")
+      text += "complete -c clawrun -n __fish_use_subcommand -l " + option.name.substr(2) + (option.metavar.empty() ? "" : " -r") +
+              "\n";
+  for (const VerbOption& option : options_of_containers_alone())
+    text += "complete -c clawrun -n '__fish_seen_subcommand_from exec' -l " + option.name.substr(2) +
+            (option.metavar.empty() ? "" : " -r") + "\n";
+  for (const VerbOption& option : all_options())
+    if (option.verb != "exec" && option.verb != "oci")
       text += "complete -c clawrun -n '__fish_seen_subcommand_from " + option.verb + "' -l " + option.name.substr(2) +
               (option.metavar.empty() ? "" : " -r") + "\n";
   for (const Verb& verb : verbs())
@@ -144,6 +184,7 @@ std::vector<VerbOption> all_options() {
     options.push_back({std::string(form.verb), "--help", ""});
   }
   for (const Extra& extra : kExtras) options.push_back({extra.verb, extra.name, extra.metavar});
+  add_oci_options(options);
   return options;
 }
 

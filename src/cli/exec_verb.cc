@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "base/unique_fd.h"
 #include "cli/message.h"
+#include "cli/oci_verbs.h"
 #include "cli/options.h"
 #include "cli/output.h"
 #include "engine/exec.h"
@@ -136,8 +137,9 @@ std::string exec_help() {
   text +=
       "\nSizes take k, m, g (binary); times ms, s, m, h.\n"
       "Exit status: the command's; 128+N when signal N ended it; 124 --timeout; 125 clawrun failed before\n"
-      "the command could run; 126 it cannot be executed; 127 it was not found.\n";
-  return text;
+      "the command could run; 126 it cannot be executed; 127 it was not found.\n\n"
+      "Without -- it is a process in a running OCI container:\n";
+  return text + oci_help("exec");
 }
 
 }  // namespace clawrun::cli

@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "cli/message.h"
+#include "cli/oci_verbs.h"
 #include "cli/output.h"
 #include "cli/quantities.h"
 #include "cli/sandbox_verbs.h"
@@ -59,12 +60,20 @@ std::string json_of(const std::vector<engine::Sandbox>& sandboxes) {
   return text + (sandboxes.empty() ? "]\n" : "\n]\n");
 }
 
+// The sandboxes are shown where the containers cannot be read.
+std::string containers(OciListForm form) {
+  auto listed = listed_containers(form);
+  if (listed) return *listed;
+  write_error("list: " + listed.error().message);
+  return {};
+}
+
 }  // namespace
 
 WordForm list_form() {
   return {"list",
           "",
-          "Shows the caller's sandboxes that run, the oldest first, as a table.\n",
+          "Shows the caller's sandboxes that run, the oldest first, as a table, and behind them the OCI containers, if any.\n",
           {{"json", "", "an array of objects: what `clawrun stats --json` has, of each"},
            {"quiet", "", "the ids only, one a line", 'q'}}};
 }
@@ -72,7 +81,7 @@ WordForm list_form() {
 Result<int> list_verb(std::span<char* const> args) {
   const Words words = TRY(read_words(list_form(), args));
   if (words.has("help")) {
-    TRY(write_out(help_of(list_form())));
+    TRY(write_out(help_of(list_form()) + "\nOnly OCI containers:\n" + oci_help("list")));
     return 0;
   }
   if (words.has("json") && words.has("quiet")) return fail(ErrorKind::kUsage, "--json and --quiet exclude each other");
@@ -81,11 +90,15 @@ Result<int> list_verb(std::span<char* const> args) {
     // The ids are known without a look at any cgroup.
     const state::Listing listing = TRY(state::list());
     for (const state::Record& record : listing.records) text += record.id + "\n";
-    TRY(write_out(text));
+    TRY(write_out(text + containers(OciListForm::kIds)));
     return 0;
   }
   const engine::Sandboxes found = TRY(engine::sandboxes());
   TRY(write_out(words.has("json") ? json_of(found.running) : table_of(found.running)));
+  if (!words.has("json")) {
+    const std::string table = containers(OciListForm::kTable);
+    TRY(write_out(table.empty() ? table : "\n" + table));
+  }
   for (const std::string& problem : found.problems) write_error("list: " + problem);
   return 0;
 }

@@ -1,3 +1,4 @@
+#include "cli/oci_verbs.h"
 #include "cli/output.h"
 #include "cli/sandbox_verbs.h"
 #include "engine/sandboxes.h"
@@ -9,7 +10,7 @@ namespace {
 Result<int> run(const WordForm& form, std::span<char* const> args, Result<> (*act)(const std::string& id)) {
   const Words words = TRY(read_words(form, args));
   if (words.has("help")) {
-    TRY(write_out(help_of(form)));
+    TRY(write_out(help_of(form) + "\nOr an OCI container:\n" + oci_help(form.verb)));
     return 0;
   }
   TRY(act(std::string(words.operands.front())));

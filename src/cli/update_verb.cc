@@ -1,4 +1,5 @@
 #include "base/text.h"
+#include "cli/oci_verbs.h"
 #include "cli/output.h"
 #include "cli/sandbox_verbs.h"
 #include "engine/sandboxes.h"
@@ -29,7 +30,7 @@ WordForm update_form() {
 Result<int> update_verb(std::span<char* const> args) {
   const Words words = TRY(read_words(update_form(), args));
   if (words.has("help")) {
-    TRY(write_out(help_of(update_form())));
+    TRY(write_out(help_of(update_form()) + "\nOr an OCI container:\n" + oci_help("update")));
     return 0;
   }
   if (words.options.empty())

@@ -148,6 +148,10 @@ Result<UniqueFd> ownership_namespace(const plan::Ownership& ownership, const pla
     uids = ids.uids;
     gids = ids.gids;
   }
+  return mapped_namespace(uids, gids);
+}
+
+Result<UniqueFd> mapped_namespace(const std::vector<plan::IdMapLine>& uids, const std::vector<plan::IdMapLine>& gids) {
   // A process that does nothing carries the namespace until it has been opened. It shares our memory and runs no line of
   // C++, so it costs no copy of a large host.
   constexpr std::size_t kStackBytes = 16384;

@@ -26,6 +26,9 @@ Result<> write_maps(const plan::IdMaps& maps, const HostIds& ids, pid_t pid);
 // A user namespace that maps what is on disk to what the sandbox's user is on the host: mount_setattr(2) MOUNT_ATTR_IDMAP.
 Result<UniqueFd> ownership_namespace(const plan::Ownership& ownership, const plan::Plan& plan, const HostIds& ids);
 
+// A user namespace with these maps, for mount_setattr(2) MOUNT_ATTR_IDMAP: nobody is in it.
+Result<UniqueFd> mapped_namespace(const std::vector<plan::IdMapLine>& uids, const std::vector<plan::IdMapLine>& gids);
+
 // What the sandbox's user and group are on the host.
 plan::Ownership host_owner(const plan::Plan& plan, const HostIds& ids);
 

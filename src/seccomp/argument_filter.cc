@@ -60,6 +60,7 @@ class AnswerWriter {
 
   void compare_masked(const Condition& condition) {
     for (const bool high_half : {true, false}) {
+      if (high_half && condition.low_half_only) continue;
       const unsigned shift = high_half ? 32 : 0;
       const auto mask = static_cast<std::uint32_t>(condition.value >> shift);
       if (mask == 0) continue;  // nothing of this half is looked at
@@ -69,8 +70,30 @@ class AnswerWriter {
     }
   }
 
+  void compare_low_half(const Condition& condition) {
+    const auto low = static_cast<std::uint32_t>(condition.value);
+    load(condition, false);
+    switch (condition.comparison) {
+      case Comparison::kEqual:
+        return fail_unless(BPF_JEQ, low);
+      case Comparison::kNotEqual:
+        return fail_if(BPF_JEQ, low);
+      case Comparison::kGreater:
+        return fail_unless(BPF_JGT, low);
+      case Comparison::kGreaterOrEqual:
+        return fail_unless(BPF_JGE, low);
+      case Comparison::kLess:
+        return fail_if(BPF_JGE, low);
+      case Comparison::kLessOrEqual:
+        return fail_if(BPF_JGT, low);
+      case Comparison::kMaskedEqual:
+        return;
+    }
+  }
+
   void compare(const Condition& condition) {
     if (condition.comparison == Comparison::kMaskedEqual) return compare_masked(condition);
+    if (condition.low_half_only) return compare_low_half(condition);
     const auto high = static_cast<std::uint32_t>(condition.value >> 32U);
     const auto low = static_cast<std::uint32_t>(condition.value);
     load(condition, true);

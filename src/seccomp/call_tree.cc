@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstddef>
+#include <optional>
 #include <span>
 
 #include "seccomp/argument_filter.h"
@@ -18,37 +19,10 @@ using Program = std::vector<sock_filter>;
 constexpr std::uint32_t kNoSuchCall = SECCOMP_RET_ERRNO | ENOSYS;
 constexpr std::size_t kMaxShortJump = 255;  // jt and jf are bytes
 
-// The calls from `first` up to the next range.
-struct Range {
-  std::uint32_t first = 0;
-  Program code;  // ends with an answer on each way through
-};
-
-Program answer(std::uint32_t action) {
-  return {{BPF_RET | BPF_K, 0, 0, action}};
-}
-
-bool same(const Program& a, const Program& b) {
+bool same(const Leaf& a, const Leaf& b) {
   return std::ranges::equal(a, b, [](const sock_filter& x, const sock_filter& y) {
     return x.code == y.code && x.jt == y.jt && x.jf == y.jf && x.k == y.k;
   });
-}
-
-void add_range(std::vector<Range>& ranges, std::uint32_t first, Program code) {
-  if (!ranges.empty() && ranges.back().first == first) ranges.pop_back();  // the range before it is empty
-  if (ranges.empty() || !same(ranges.back().code, code)) ranges.push_back({first, std::move(code)});
-}
-
-Result<std::vector<Range>> make_ranges(const Table& table) {
-  std::vector<Range> ranges;
-  add_range(ranges, 0, answer(table.default_action));
-  for (const auto& [number, answers] : table.by_number) {
-    Program code = TRY(compile_answers(answers));
-    add_range(ranges, static_cast<std::uint32_t>(number), std::move(code));
-    add_range(ranges, static_cast<std::uint32_t>(number) + 1, answer(table.default_action));
-  }
-  if (table.arch == Arch::kX86_64) add_range(ranges, kX32Bit, answer(kNoSuchCall));
-  return ranges;
 }
 
 // Writes from the last instruction to the first, so that the target of each jump is there before the jump, and one copy of
@@ -57,21 +31,23 @@ class TreeWriter {
  public:
   using Place = std::size_t;
 
-  Place search(std::span<const Range> ranges) {
-    if (ranges.size() == 1) return code(ranges[0].code);
+  explicit TreeWriter(std::span<const Leaf> leaves) : leaves_(leaves), written_(leaves.size()) {}
+
+  Place search(std::span<const CallRange> ranges) {
+    if (ranges.size() == 1) return leaf(ranges[0].leaf);
     const std::size_t middle = ranges.size() / 2;
     const Place high = search(ranges.subspan(middle));
     const Place low = search(ranges.first(middle));
     return compare(BPF_JGE, ranges[middle].first, high, low);
   }
 
-  Place code(const Program& program) {
-    for (const Written& written : written_)
-      if (reversed_.size() - written.place < kMaxShortJump - kNearby && same(*written.program, program)) return written.place;
-    reversed_.insert(reversed_.end(), program.rbegin(), program.rend());
-    std::erase_if(written_, [&](const Written& written) { return same(*written.program, program); });
-    written_.push_back({&program, reversed_.size() - 1});
-    return reversed_.size() - 1;
+  Place leaf(std::size_t which) {
+    std::optional<Place>& written = written_[which];
+    if (written && reversed_.size() - *written < kMaxShortJump - kNearby) return *written;
+    const Leaf& code = leaves_[which];
+    reversed_.insert(reversed_.end(), code.rbegin(), code.rend());
+    written = reversed_.size() - 1;
+    return *written;
   }
 
   Place compare(unsigned test, std::uint32_t k, Place if_true, Place if_false) {
@@ -93,11 +69,6 @@ class TreeWriter {
   // An answer is used again only where the comparisons that lead to it will still reach it.
   static constexpr std::size_t kNearby = 64;
 
-  struct Written {
-    const Program* program;
-    Place place;
-  };
-
   std::size_t distance(Place target) const { return reversed_.size() - target - 1; }
   Place push(const sock_filter& step) {
     reversed_.push_back(step);
@@ -105,23 +76,53 @@ class TreeWriter {
   }
   Place nearer(Place target) { return push({BPF_JMP | BPF_JA, 0, 0, static_cast<std::uint32_t>(distance(target))}); }
 
+  std::span<const Leaf> leaves_;
+  std::vector<std::optional<Place>> written_;  // for each leaf, its last copy
   Program reversed_;
-  std::vector<Written> written_;
 };
 
 }  // namespace
 
-Result<std::vector<sock_filter>> compile_calls(const Table& table) {
-  const std::vector<Range> ranges = TRY(make_ranges(table));
-  const Program wrong_arch = answer(kNoSuchCall);
-  TreeWriter writer;
-  writer.search(ranges);
-  const TreeWriter::Place by_number = writer.load(offsetof(seccomp_data, nr));
+std::size_t Leaves::add(Leaf leaf) {
+  const auto known = std::ranges::find_if(leaves_, [&](const Leaf& other) { return same(leaf, other); });
+  if (known != leaves_.end()) return static_cast<std::size_t>(known - leaves_.begin());
+  leaves_.push_back(std::move(leaf));
+  return leaves_.size() - 1;
+}
+
+void add_range(std::vector<CallRange>& ranges, std::uint32_t first, std::size_t leaf) {
+  if (!ranges.empty() && ranges.back().first == first) ranges.pop_back();  // the range before it is empty
+  if (ranges.empty() || ranges.back().leaf != leaf) ranges.push_back({first, leaf});
+}
+
+std::vector<sock_filter> write_filter(std::span<const ArchCalls> arches, std::span<const Leaf> leaves, std::size_t other_arch) {
+  TreeWriter writer(leaves);
+  TreeWriter::Place next = writer.leaf(other_arch);
+  for (std::size_t i = arches.size(); i > 0; --i) {
+    const ArchCalls& arch = arches[i - 1];
+    TreeWriter::Place answer = writer.search(arch.ranges);
+    // The load runs on into the first comparison. A single range has none, and its leaf may lie anywhere.
+    if (arch.ranges.size() > 1) answer = writer.load(offsetof(seccomp_data, nr));
+    next = writer.compare(BPF_JEQ, arch.audit_arch, answer, next);
+  }
   // Numbers mean other calls on another architecture.
-  const TreeWriter::Place other = writer.code(wrong_arch);
-  writer.compare(BPF_JEQ, audit_arch(table.arch), by_number, other);
   writer.load(offsetof(seccomp_data, arch));
   return std::move(writer).take();
+}
+
+Result<std::vector<sock_filter>> compile_calls(const Table& table) {
+  Leaves leaves;
+  const std::size_t no_such_call = leaves.add_answer(kNoSuchCall);
+  const std::size_t otherwise = leaves.add_answer(table.default_action);
+  ArchCalls calls{.audit_arch = audit_arch(table.arch), .ranges = {}};
+  add_range(calls.ranges, 0, otherwise);
+  for (const auto& [number, answers] : table.by_number) {
+    Leaf code = TRY(compile_answers(answers));
+    add_range(calls.ranges, static_cast<std::uint32_t>(number), leaves.add(std::move(code)));
+    add_range(calls.ranges, static_cast<std::uint32_t>(number) + 1, otherwise);
+  }
+  if (table.arch == Arch::kX86_64) add_range(calls.ranges, kX32Bit, no_such_call);
+  return write_filter({&calls, 1}, leaves.list(), no_such_call);
 }
 
 }  // namespace clawrun::seccomp

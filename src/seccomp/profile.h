@@ -19,6 +19,7 @@ struct Condition {
   Comparison comparison = Comparison::kEqual;
   std::uint64_t value = 0;      // the mask of kMaskedEqual
   std::uint64_t value_two = 0;  // what the masked argument must equal
+  bool low_half_only = false;   // the argument of a 32-bit call: values have no high half either
   bool operator==(const Condition&) const = default;
 };
 

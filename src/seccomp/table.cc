@@ -184,7 +184,7 @@ Result<Table> make_table(const Profile& profile, const Target& target) {
 }
 
 bool holds(const Condition& condition, std::span<const std::uint64_t, 6> args) {
-  const std::uint64_t argument = args[condition.index];
+  const std::uint64_t argument = condition.low_half_only ? args[condition.index] & UINT32_MAX : args[condition.index];
   switch (condition.comparison) {
     case Comparison::kNotEqual:
       return argument != condition.value;

@@ -113,6 +113,17 @@ Result<> set_idmap(int mount_fd, int user_namespace_fd, bool recursive) {
   return {};
 }
 
+Result<UniqueFd> pidfd_open(pid_t pid) {
+  UniqueFd fd = above_stdio(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  if (!fd.valid()) return fail_errno("opening process " + std::to_string(pid));
+  return fd;
+}
+
+Result<> pidfd_send_signal(int pidfd, int signal) {
+  if (::syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, 0) != 0) return fail_errno("sending a signal");
+  return {};
+}
+
 void send_signal(int pidfd, pid_t pid, int signal) {
   if (pidfd >= 0 && ::syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, 0) == 0) return;
   // ESRCH is a process that is already dead. Otherwise the call itself is refused; the child is not reaped yet, so its

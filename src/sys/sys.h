@@ -49,6 +49,12 @@ Result<UniqueFd> open_tree_clone(const std::string& path, bool recursive);
 // mount_setattr(2) MOUNT_ATTR_IDMAP on a detached mount and those below it.
 Result<> set_idmap(int mount_fd, int user_namespace_fd, bool recursive);
 
+// pidfd_open(2).
+Result<UniqueFd> pidfd_open(pid_t pid);
+
+// pidfd_send_signal(2); ESRCH where it has ended.
+Result<> pidfd_send_signal(int pidfd, int signal);
+
 // pidfd_send_signal(2), or kill(2) where that is refused; the process must be an unreaped child of the caller.
 void send_signal(int pidfd, pid_t pid, int signal);
 

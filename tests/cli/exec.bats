@@ -761,9 +761,10 @@ while True: time.sleep(0.02)' >"$log" 2>"$log.err" 3>&- &
 
 @test "help, version, completions" {
   run --separate-stderr "$BIN" --version
-  [[ ${lines[0]} =~ ^clawrun\ [0-9]+\.[0-9]+\.[0-9]+$ ]]
-  [[ ${lines[1]} =~ ^libseccomp\ [0-9] ]]
-  [[ ${lines[2]} == "kernel $(uname -r) $(uname -m)" ]]
+  [[ ${lines[0]} =~ ^clawrun\ version\ [0-9]+\.[0-9]+\.[0-9]+$ ]]
+  [[ ${lines[1]} == 'spec: 1.3.0' ]]
+  [[ ${lines[2]} =~ ^libseccomp\ [0-9] ]]
+  [[ ${lines[3]} == "kernel $(uname -r) $(uname -m)" ]]
   run "$BIN" help exec
   [ "$output" = "$("$BIN" exec --help)" ]
   for verb in doctor rootfs seccomp help completion; do

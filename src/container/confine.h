@@ -1,0 +1,61 @@
+// What a container's process takes upon itself before it executes: shared by `create`, `run` and `exec`.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "oci/config.h"
+
+namespace clawrun::container {
+
+// A procfs that nobody in the container can have changed: an O_PATH descriptor of the host's /proc, checked to be one. All that
+// is written there is opened below it without links and mounts in the way (CVE-2019-16884, CVE-2025-52881).
+class Proc {
+ public:
+  static Result<Proc> open();
+  // One openat2(2) and one write(2).
+  [[nodiscard]] Result<> write(const std::string& path, std::string_view text) const;
+  // As `write`, for files of this process: "self/" goes before `path`.
+  [[nodiscard]] Result<> write_self(const std::string& path, std::string_view text) const;
+  [[nodiscard]] int fd() const { return fd_.get(); }
+
+ private:
+  UniqueFd fd_;
+};
+
+// linux.sysctl: oci::check_config() has seen to it that each belongs to a namespace of the list; that it is not the host's own,
+// joined by path, is seen here.
+Result<> check_sysctls(const oci::Config& config);
+Result<> write_sysctls(const Proc& proc, const oci::Config& config);
+
+// process.apparmorProfile, process.selinuxLabel: of the next execve(2).
+Result<> label_next_exec(const Proc& proc, const oci::Process& process);
+
+// process.scheduler, process.ioPriority, linux.personality, linux.memoryPolicy.
+Result<> schedule(const oci::Process& process);
+Result<> set_personality(const oci::Config& config);
+Result<> set_memory_policy(const oci::MemoryPolicy& policy);
+
+// Lists of processors: sched_setaffinity(2).
+Result<> set_affinity(const std::string& list);
+
+enum class Groups : std::uint8_t { kSet, kCannot };  // setgroups(2) is refused in this user namespace
+
+// Bounding set, groups, ids, the four other sets. After it the process is what process.user and process.capabilities say.
+Result<> become(const oci::Process& process, Groups groups);
+
+// PR_SET_NO_NEW_PRIVS.
+Result<> set_no_new_privileges();
+
+// Into process.cwd, which must be inside the root (CVE-2024-21626).
+Result<> enter_cwd(const oci::Process& process);
+
+// The file that process.args[0] names, as execvp(3) finds it in the PATH of process.env; with runc's words where there is none.
+Result<std::string> find_executable(const oci::Process& process);
+
+// process.env, with HOME of /etc/passwd where it has none.
+std::vector<std::string> environment_of(const oci::Process& process);
+
+}  // namespace clawrun::container

@@ -1,0 +1,72 @@
+#include "container/listener.h"
+
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cstring>
+
+#include "base/text.h"
+
+namespace clawrun::container {
+
+namespace {
+
+std::string json_string(const std::string& text) {
+  std::string quoted = "\"";
+  constexpr std::string_view kHex = "0123456789abcdef";
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\')
+      quoted += {'\\', c};
+    else if (byte < 0x20)
+      quoted += std::string("\\u00") + kHex[byte >> 4U] + kHex[byte & 15U];
+    else
+      quoted += c;
+  }
+  return quoted + "\"";
+}
+
+Result<UniqueFd> connect_to(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof address.sun_path)
+    return fail(ErrorKind::kInvalid, "linux.seccomp.listenerPath: longer than a socket's name may be");
+  std::memcpy(address.sun_path, path.data(), path.size());
+  UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!socket.valid()) return fail_errno("making a socket");
+  if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
+    return fail_errno("connecting to linux.seccomp.listenerPath " + quoted(path));
+  return socket;
+}
+
+}  // namespace
+
+Result<> send_listener(const oci::Config& config, const Started& started, int number, const std::string& state) {
+  if (!config.linux.seccomp || config.linux.seccomp->listener_path.empty())
+    return fail(ErrorKind::kInvalid, "linux.seccomp.listenerPath: needed for SCMP_ACT_NOTIFY");
+  const UniqueFd listener(static_cast<int>(::syscall(SYS_pidfd_getfd, started.pidfd.get(), number, 0)));
+  if (!listener.valid()) return fail_errno("taking the seccomp listener of the container's process");
+  const UniqueFd socket = TRY(connect_to(config.linux.seccomp->listener_path));
+  std::string text = R"({"ociVersion":)" + json_string(config.oci_version) + R"(,"fds":["seccompFd"],"pid":)" +
+                     std::to_string(started.pid) + R"(,"metadata":)" + json_string(config.linux.seccomp->listener_metadata) +
+                     (state.empty() ? "" : R"(,"state":)" + state) + "}";
+  iovec part{text.data(), text.size()};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  msghdr header{};
+  header.msg_iov = &part;
+  header.msg_iovlen = 1;
+  header.msg_control = control;
+  header.msg_controllen = sizeof control;
+  cmsghdr* message = CMSG_FIRSTHDR(&header);
+  message->cmsg_level = SOL_SOCKET;
+  message->cmsg_type = SCM_RIGHTS;
+  message->cmsg_len = CMSG_LEN(sizeof(int));
+  const int fd = listener.get();
+  std::memcpy(CMSG_DATA(message), &fd, sizeof fd);
+  if (::sendmsg(socket.get(), &header, MSG_NOSIGNAL) < 0) return fail_errno("sending the seccomp listener");
+  return {};
+}
+
+}  // namespace clawrun::container

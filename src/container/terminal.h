@@ -1,0 +1,28 @@
+// A container's own terminal.
+#pragma once
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "oci/config.h"
+
+namespace clawrun::container {
+
+// A new pair of the devpts below `root` ("/" once the root has changed), checked to be one (CVE-2025-52565).
+struct Terminal {
+  UniqueFd master;
+  UniqueFd slave;
+};
+Result<Terminal> open_terminal(int root);
+
+// Sends the master with the name of the slave, as the receivers of --console-socket want it.
+Result<> send_master(int console_socket, const Terminal& terminal);
+
+Result<> set_size(int terminal, const oci::ConsoleSize& size);
+
+// The slave becomes stdin, stdout, stderr and the controlling terminal of this session leader. It is given to `uid`.
+Result<> take_terminal(const Terminal& terminal, uid_t uid);
+
+// The slave at /dev/console, by descriptor.
+Result<> bind_console(int root, const Terminal& terminal);
+
+}  // namespace clawrun::container

@@ -1,0 +1,17 @@
+// The lines of `events`, in the shape that engines parse (go-runc's events.go).
+#pragma once
+
+#include <string>
+
+#include "cgroup/details.h"
+
+namespace clawrun::oci {
+
+// {"type":"stats","id":…,"data":{"cpu":…,"cpuset":…,"memory":…,"pids":…,"blkio":…,"hugetlb":…,"intel_rdt":{},
+// "network_interfaces":null}} without a line's end. Times are in nanoseconds; what the kernel does not count is 0 or left out.
+std::string stats_json(const std::string& id, const cgroup::Details& details);
+
+// {"type":"oom","id":…}
+std::string oom_json(const std::string& id);
+
+}  // namespace clawrun::oci
