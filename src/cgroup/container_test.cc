@@ -158,6 +158,22 @@ TEST_CASE("mountinfo alone says what is mounted: named hierarchies are kept apar
             .layout == Layout::kV2);
 }
 
+TEST_CASE("a hierarchy that another mount lies over is not there") {
+  const View view = parse_view(
+      "31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n"
+      "32 31 0:29 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n"
+      "41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n"
+      "50 31 0:50 / /sys/fs/cgroup rw - tmpfs cgroup rw\n"
+      "60 50 0:29 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n",
+      "1:cpu:/b\n0::/\n");
+  REQUIRE(view.v1.size() == 1);
+  CHECK(view.layout == Layout::kV1);
+  const std::string cgroup = " / /s rw - cgroup2 cgroup2 rw\n";
+  const std::string tmpfs = " / /s rw - tmpfs tmpfs rw\n";
+  CHECK(parse_view("30 20 0:26" + cgroup + "33 30 0:40" + tmpfs, "0::/\n").layout == Layout::kNone);
+  CHECK(parse_view("30 20 0:26" + tmpfs + "33 30 0:40" + cgroup, "0::/\n").layout == Layout::kV2);
+}
+
 TEST_CASE("nothing mounted: nothing asked is no cgroup, a limit is an error with its path") {
   auto place = find_container_place(View{}, {.id = "c"});
   REQUIRE(place);

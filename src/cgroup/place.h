@@ -46,9 +46,9 @@ struct Place {
   std::string path;           // systemd: "slice:prefix:name" as it was asked for
   std::string leaf;           // the name of the directory that is made; empty: "clawrun-ID"
   Existing existing = Existing::kRefused;
-  bool skip_devices = false;   // this user may not set what devices may do; making nodes of them is not its either
-  bool offer_all = false;   // v2: all controllers that can be had are enabled, for what is counted and for later updates
-  std::string description;  // systemd
+  bool skip_devices = false;  // this user may not set what devices may do; making nodes of them is not its either
+  bool offer_all = false;     // v2: all controllers that can be had are enabled, for what is counted and for later updates
+  std::string description;    // systemd
   std::vector<std::pair<std::string, std::string>> properties;  // systemd: ScopeRequest
   // Controllers of the request that cannot be had here, with the reason and the remedy.
   std::vector<std::pair<std::string, std::string>> missing;

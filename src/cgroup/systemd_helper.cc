@@ -18,6 +18,7 @@
 
 #include "base/text.h"
 #include "cgroup/systemd_protocol.h"
+#include "sys/own_program.h"
 #include "sys/sys.h"
 
 namespace clawrun::cgroup {
@@ -28,11 +29,8 @@ using Clock = std::chrono::steady_clock;
 constexpr const char* kRemedy = "; --cgroup-driver cgroupfs does without systemd";
 
 std::string own_directory() {
-  char path[PATH_MAX];
-  const ssize_t size = ::readlink("/proc/self/exe", path, sizeof path);
-  if (size <= 0 || size == sizeof path) return {};
-  const std::string_view text(path, static_cast<std::size_t>(size));
-  return std::string(text.substr(0, text.rfind('/')));
+  const std::string path = sys::own_path();
+  return path.substr(0, path.rfind('/'));
 }
 
 bool is_only_written_by(const struct stat& file, uid_t owner) {

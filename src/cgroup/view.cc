@@ -36,6 +36,54 @@ std::string directory_of(std::string_view mount_point, std::string_view mount_ro
   return directory;
 }
 
+// Where a mount is in the tree of mounts: the fields 1, 2 and 5 of its line in /proc/self/mountinfo.
+struct Position {
+  std::string_view id;
+  std::string_view parent;
+  std::string_view point;
+};
+
+bool is_at_or_above(std::string_view point, std::string_view other) {
+  return other.starts_with(point) && (point == "/" || point.size() == other.size() || other[point.size()] == '/');
+}
+
+// Whether the mount's path leads to another mount: one that lies over it, or over a folder on the way to it.
+bool is_covered(const std::vector<Position>& mounts, Position mount) {
+  std::vector<Position> on_the_way;
+  for (const Position& other : mounts)
+    if (is_at_or_above(other.point, mount.point)) on_the_way.push_back(other);
+  if (std::ranges::any_of(on_the_way, [&](const Position& top) { return top.parent == mount.id && top.point == mount.point; }))
+    return true;
+  for (std::size_t steps = 0; steps < on_the_way.size(); ++steps) {
+    // Of two mounts on one parent the one nearer to its root is met first.
+    if (std::ranges::any_of(on_the_way, [&](const Position& first) {
+          return first.parent == mount.parent && first.id != mount.id && is_at_or_above(first.point, mount.point);
+        }))
+      return true;
+    const auto parent = std::ranges::find(on_the_way, mount.parent, &Position::id);
+    if (parent == on_the_way.end()) return false;
+    mount = *parent;
+  }
+  return false;
+}
+
+// The fields are taken apart up to the fifth only: there may be thousands of mounts.
+std::vector<Position> positions(const std::vector<std::string_view>& lines) {
+  std::vector<Position> found;
+  found.reserve(lines.size());
+  for (const std::string_view line : lines) {
+    std::string_view fields[5];
+    std::size_t begin = 0;
+    for (std::string_view& field : fields) {
+      const std::size_t end = std::min(line.find(' ', begin), line.size());
+      field = line.substr(begin, end - begin);
+      begin = std::min(end + 1, line.size());
+    }
+    if (!fields[4].empty()) found.push_back({fields[0], fields[1], fields[4]});
+  }
+  return found;
+}
+
 bool is_v1_controller(std::string_view word) {
   return std::ranges::find(kV1Controllers, word) != std::end(kV1Controllers);
 }
@@ -44,12 +92,15 @@ bool is_v1_controller(std::string_view word) {
 
 View parse_view(std::string_view mountinfo, std::string_view self_cgroup) {
   View view;
-  for (const std::string_view line : split(mountinfo, '\n')) {
+  const auto lines = split(mountinfo, '\n');
+  const std::vector<Position> mounts = positions(lines);
+  for (const std::string_view line : lines) {
     if (line.find(" - cgroup") == std::string_view::npos) continue;  // only these are worth taking apart
     const auto fields = split(line, ' ');
     const auto dash = std::ranges::find(fields, "-");
     if (fields.size() < 10 || fields.end() - dash < 4) continue;
     const std::string_view fstype = dash[1];
+    if (is_covered(mounts, {fields[0], fields[1], fields[4]})) continue;
     if (fstype == "cgroup2" && view.v2.mount_point.empty()) {
       view.v2.mount_point = fields[4];
       view.v2.own_directory = directory_of(fields[4], fields[3], path_of(self_cgroup, ""));

@@ -9,6 +9,7 @@
 #include "cli/message.h"
 #include "cli/oci_functions.h"
 #include "cli/output.h"
+#include "sys/own_program.h"
 #include "tables/exit_codes.h"
 
 namespace clawrun::cli {
@@ -138,6 +139,8 @@ Result<int> run(const OciVerbRow& row, std::span<char* const> args, const engine
     return 0;
   }
   if (words.operands.size() < row.least || words.operands.size() > row.most) return wrong_number(row);
+  // Whatever becomes a container's process, or goes into one.
+  if (row.verb == OciVerb::kCreate || row.verb == OciVerb::kRun || row.verb == OciVerb::kExec) TRY(sys::leave_own_file());
   return row.function(runtime, words);
 }
 

@@ -14,8 +14,9 @@ enum class Operands : unsigned char { kNone, kSandboxes };
 struct Verb {
   std::string_view name;
   std::string_view summary;
-  Result<int> (*run)(std::span<char* const> args);  // nullptr: exec and the verbs over OCI containers, which have exit codes of their own
-  std::string_view words;                           // its subcommands, separated by spaces, for the completions
+  Result<int> (*run)(
+      std::span<char* const> args);  // nullptr: exec and the verbs over OCI containers, which have exit codes of their own
+  std::string_view words;            // its subcommands, separated by spaces, for the completions
   Operands operands = Operands::kNone;
 };
 

@@ -77,7 +77,8 @@ Result<> copy_entry(int from, int to, const char* name, int depth) {
     return {};
   }
   const UniqueFd source(::openat(from, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-  if (!source.valid()) return fail_errno("opening it");
+  if (!source.valid() || ::fstat(source.get(), &info) != 0) return fail_errno("opening it");
+  if (!S_ISDIR(info.st_mode) && !S_ISREG(info.st_mode)) return fail(ErrorKind::kInvalid, "it has become another kind of file");
   if (S_ISDIR(info.st_mode)) {
     if (::mkdirat(to, name, 0700) != 0) return fail_errno("mkdir");
     const UniqueFd copy(::openat(to, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));

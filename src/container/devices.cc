@@ -72,6 +72,7 @@ Result<> make_device(const Site& site, const oci::Device& device) {
     // What the image or a mount has put there serves where it is the very device.
     if ((info.st_mode & S_IFMT) != type_of(device) || info.st_rdev != number)
       return fail(ErrorKind::kInvalid, "something else is there already");
+    return {};  // with its owner and mode: it may be the host's own node, bound there
   }
   // The node itself, never what somebody puts in its place: no path is walked again.
   const UniqueFd node(::openat(parent.get(), name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));

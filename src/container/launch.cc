@@ -120,6 +120,8 @@ class Conversation {
 
   // The process that goes on is another one.
   Result<> note_started(pid_t pid) {
+    // Only from the first process, which no container can see: whatever number this is, it is killed on failure.
+    if (stage_ <= 0) return fail(ErrorKind::kInternal, "the process said something that was not expected");
     started_.pid = pid;
     reap(stage_);
     stage_ = -1;
@@ -229,10 +231,9 @@ class Start {
   }
 
   Result<> clone() {
-    const std::uint64_t later = CLONE_NEWCGROUP | CLONE_NEWTIME;
     int pidfd = -1;
     const pid_t pid = TRY(clone_process(
-        {.flags = staged_ ? 0 : namespaces_.created & ~later, .cgroup = launch_.clone_into_cgroup, .pidfd = &pidfd}));
+        {.flags = staged_ ? 0 : namespaces_.created & ~kMadeInside, .cgroup = launch_.clone_into_cgroup, .pidfd = &pidfd}));
     if (pid == 0)
       run_first({.config = config_,
                  .launch = launch_,
@@ -305,9 +306,14 @@ class Start {
         TRY(limit(conversation_.started().pid, *config_.process));
         TRY(conversation_.go());
         return false;
-      case Word::kReady:
+      case Word::kReady: {
+        if (launch_.on_ready) TRY(launch_.on_ready(conversation_.started().pid, conversation_.started().pidfd.get()));
         TRY(conversation_.go());
-        return true;
+        // Once more when it has heard that: under its filter it may be able to hear nothing.
+        const Message heard = TRY(conversation_.next());
+        if (heard.word == Word::kReady) return true;
+        break;
+      }
       case Word::kError:
       case Word::kGo:
         break;
@@ -338,6 +344,7 @@ Result<Started> start_process(const oci::Config& config, const Launch& launch) {
 
 Result<Started> join_process(const oci::Config& config, const oci::Process& process, const Join& join) {
   const Namespaces namespaces = TRY(namespaces_of(join.init));
+  if (!join.is_alive()) return fail(ErrorKind::kInvalid, "cannot exec in a stopped container");
   Conversation conversation;
   TRY(conversation.open());
   int pidfd = -1;

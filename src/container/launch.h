@@ -35,13 +35,17 @@ struct Launch {
   int gate = -1;            // FIFO, open for reading and writing
   int report = -1;          // FIFO, open for reading and writing
   unsigned preserve_fds = 0;
-  unsigned listen_fds = 0;  // of those, from LISTEN_FDS
+  unsigned listen_fds = 0;   // of those, from LISTEN_FDS
+  std::string listen_names;  // LISTEN_FDNAMES
   bool no_pivot = false;
   bool no_new_keyring = false;
   // The state JSON for hooks, with this pid and status.
   std::function<std::string(pid_t pid, std::string_view status)> hook_state;
   // Called when the process is there, before anything of it can be relied upon: the record.
   std::function<Result<>(pid_t pid)> on_process;
+  // Called when nothing is left to be done that can fail. Only when it has returned does the process outlive the runtime: what
+  // it writes is true whenever the runtime is killed.
+  std::function<Result<>(pid_t pid, int pidfd)> on_ready;
 };
 
 struct Started {
@@ -55,6 +59,8 @@ Result<Started> start_process(const oci::Config& config, const Launch& launch);
 // `exec`.
 struct Join {
   pid_t init = -1;  // of the container
+  // Asked when its namespaces are open, which would be those of whoever had the number after it.
+  std::function<bool()> is_alive;
   Filters filters;
   int clone_into_cgroup = -1;
   std::vector<int> join_files;

@@ -44,11 +44,14 @@ Result<UniqueFd> connect_to(const std::string& path) {
 }  // namespace
 
 Result<> send_listener(const oci::Config& config, const Started& started, int number, const std::string& state) {
-  if (!config.linux.seccomp || config.linux.seccomp->listener_path.empty())
-    return fail(ErrorKind::kInvalid, "linux.seccomp.listenerPath: needed for SCMP_ACT_NOTIFY");
+  // crun's annotation, where the member is missing.
+  const auto receiver = config.annotations.find("run.oci.seccomp.receiver");
+  std::string path = config.linux.seccomp ? config.linux.seccomp->listener_path : "";
+  if (path.empty() && receiver != config.annotations.end()) path = receiver->second;
+  if (path.empty()) return fail(ErrorKind::kInvalid, "linux.seccomp.listenerPath: needed for SCMP_ACT_NOTIFY");
   const UniqueFd listener(static_cast<int>(::syscall(SYS_pidfd_getfd, started.pidfd.get(), number, 0)));
   if (!listener.valid()) return fail_errno("taking the seccomp listener of the container's process");
-  const UniqueFd socket = TRY(connect_to(config.linux.seccomp->listener_path));
+  const UniqueFd socket = TRY(connect_to(path));
   std::string text = R"({"ociVersion":)" + json_string(config.oci_version) + R"(,"fds":["seccompFd"],"pid":)" +
                      std::to_string(started.pid) + R"(,"metadata":)" + json_string(config.linux.seccomp->listener_metadata) +
                      (state.empty() ? "" : R"(,"state":)" + state) + "}";

@@ -101,6 +101,9 @@ Result<UniqueFd> open_target(const Site& site, const oci::Mount& mount, bool dir
     if (!found && found.error().errno_value == ELOOP)
       return fail(ErrorKind::kInvalid,
                   quoted(mount.destination) + " is a symbolic link, and must be a directory for " + mount.type);
+    // That which was looked at: walked to again, it may be a link by then.
+    struct stat info {};
+    if (found && own_place && ::fstat(found->get(), &info) == 0 && S_ISDIR(info.st_mode)) return found;
   }
   return directory ? make_directory_in_root(site.root, mount.destination) : make_file_in_root(site.root, mount.destination);
 }
@@ -214,13 +217,21 @@ Result<> mount_filesystem(const Site& site, const oci::Mount& mount) {
   // A tmpfs is filled, and gets devices, before it becomes read-only as a mount; root.cc ends what is left writable.
   std::uint64_t flags = mount.options.flags;
   if (is_tmpfs) flags &= ~static_cast<std::uint64_t>(MS_RDONLY);
-  const UniqueFd fresh = TRY(new_filesystem(mount.type, mount.source.empty() ? mount.type : mount.source, data, flags));
+  const std::uint64_t locked = attributes_of(flags & (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC));
+  const UniqueFd fresh = TRY(new_filesystem(mount.type, mount.source.empty() ? mount.type : mount.source, data, flags, locked));
   TRY(set_attributes(fresh.get(), {.set = attributes_of(flags & kMountFlags),
                                    .clear = (flags & kAtimeFlags) != 0 ? std::uint64_t{MOUNT_ATTR__ATIME} : 0}));
   if (mode && ::fchmodat(fresh.get(), ".", *mode, 0) != 0) return fail_errno("chmod");
   if (mount.options.tmpcopyup) {
     const UniqueFd below = TRY(open_in_root(site.root, mount.destination));
+    struct stat asked {};
+    if (::fstat(fresh.get(), &asked) != 0) return fail_errno("stat");
     if (auto copied = copy_up(below.get(), fresh.get()); !copied) return while_doing("tmpcopyup", copied.error());
+    // Of the directory itself, what the options say goes before what lies below.
+    const uid_t uid = has_option(data, "uid=") ? asked.st_uid : static_cast<uid_t>(-1);
+    const gid_t gid = has_option(data, "gid=") ? asked.st_gid : static_cast<gid_t>(-1);
+    if (::fchownat(fresh.get(), ".", uid, gid, 0) != 0) return fail_errno("chown");
+    if (has_option(data, "mode=") && ::fchmodat(fresh.get(), ".", asked.st_mode & 07777U, 0) != 0) return fail_errno("chmod");
   }
   TRY(recursive_attributes(fresh.get(), mount.options));
   TRY(attach(fresh.get(), target.get()));
@@ -270,8 +281,8 @@ Result<> set_attributes(int fd, const Attributes& attributes) {
   return {};
 }
 
-Result<UniqueFd> new_filesystem(const std::string& type, const std::string& source, const std::string& data,
-                                std::uint64_t flags) {
+Result<UniqueFd> new_filesystem(const std::string& type, const std::string& source, const std::string& data, std::uint64_t flags,
+                                std::uint64_t attributes) {
   const UniqueFd context(static_cast<int>(::syscall(SYS_fsopen, type.c_str(), FSOPEN_CLOEXEC)));
   if (!context.valid()) return fail_errno("the kernel has no file system " + quoted(type));
   TRY(configure(context.get(), "source", source));
@@ -289,7 +300,7 @@ Result<UniqueFd> new_filesystem(const std::string& type, const std::string& sour
     TRY(configure(context.get(), std::string(word.substr(0, equals)).c_str(), value));
   }
   if (::syscall(SYS_fsconfig, context.get(), 6 /* CMD_CREATE */, nullptr, nullptr, 0) != 0) return fail_errno("making a " + type);
-  UniqueFd mount(static_cast<int>(::syscall(SYS_fsmount, context.get(), FSMOUNT_CLOEXEC, 0)));
+  UniqueFd mount(static_cast<int>(::syscall(SYS_fsmount, context.get(), FSMOUNT_CLOEXEC, attributes)));
   if (!mount.valid()) return fail_errno("making a " + type);
   return mount;
 }

@@ -49,8 +49,10 @@ struct Attributes {
 };
 Result<> set_attributes(int fd, const Attributes& attributes);
 
-// A fresh file system, detached. `data` as mount(2) has it; MS_* of the superblock in `flags`.
-Result<UniqueFd> new_filesystem(const std::string& type, const std::string& source, const std::string& data, std::uint64_t flags);
+// A fresh file system, detached. `data` as mount(2) has it; MS_* of the superblock in `flags`. MOUNT_ATTR_* in `attributes`: in
+// a user namespace a sysfs or proc must be as read-only as the one that is there from its first moment on.
+Result<UniqueFd> new_filesystem(const std::string& type, const std::string& source, const std::string& data, std::uint64_t flags,
+                                std::uint64_t attributes = 0);
 
 // cgroup_mount.cc: a "cgroup" entry, by what the host has: cgroup v2, or a directory of v1 hierarchies.
 Result<> mount_cgroup(const Site& site, const oci::Mount& mount, int target);

@@ -15,6 +15,7 @@
 #include <csignal>
 
 #include "base/text.h"
+#include "container/landlock.h"
 #include "container/root.h"
 #include "container/sync.h"
 #include "container/terminal.h"
@@ -79,9 +80,11 @@ Result<> become_root_of_namespace() {
   return {};
 }
 
-Result<> new_keyring(const oci::Process& process, const Proc& proc, const std::string& name) {
+// Without a name: with one it would be anybody's keyring of that name which lets itself be found, and a container knows the names
+// of others (keyctl_join_session_keyring(3)).
+Result<> new_keyring(const oci::Process& process, const Proc& proc) {
   if (!process.selinux_label.empty()) (void)proc.write_self("attr/keycreate", process.selinux_label);
-  if (::syscall(SYS_keyctl, 1 /* KEYCTL_JOIN_SESSION_KEYRING */, ("_ses." + name).c_str()) < 0 && errno != ENOSYS)
+  if (::syscall(SYS_keyctl, 1 /* KEYCTL_JOIN_SESSION_KEYRING */, nullptr) < 0 && errno != ENOSYS)
     return fail_errno("joining a session keyring of its own (--no-new-keyring leaves it out)");
   return {};
 }
@@ -112,8 +115,8 @@ Result<int> load_filters(const Filters& filters) {
 // The words of both kinds of process from here on, where they are the same.
 class Confinement {
  public:
-  Confinement(const oci::Process& process, const Filters& filters, const Proc& proc, int sync)
-      : process_(process), filters_(filters), proc_(proc), sync_(sync) {}
+  Confinement(const oci::Config& config, const oci::Process& process, const Filters& filters, const Proc& proc, int sync)
+      : config_(config), process_(process), filters_(filters), proc_(proc), sync_(sync) {}
 
   // Identity, capabilities, no_new_privs, seccomp. The filter is loaded last where no_new_privs allows it, and before the
   // capabilities go where it does not: seccomp(2).
@@ -126,6 +129,9 @@ class Confinement {
       TRY(say(sync_, {.word = Word::kLimits, .text = {}}));
       TRY(await_go(sync_));
     }
+    // While capabilities of the own namespaces allow it, and before a filter that may refuse its calls.
+    const std::optional<Landlock> landlock = TRY(landlock_of(config_));
+    if (landlock) TRY(enter_landlock(*landlock));
     if (process_.no_new_privileges) {
       TRY(set_no_new_privileges());
     } else {
@@ -171,6 +177,7 @@ class Confinement {
     return {};
   }
 
+  const oci::Config& config_;
   const oci::Process& process_;
   const Filters& filters_;
   const Proc& proc_;
@@ -203,11 +210,13 @@ class First {
     TRY(join_cgroups(launch_.join_files));
     for (const int file : launch_.join_files) ::close(file);
     if (first_.staged) TRY(stage());
+    // As long as all the rest, and meanwhile the runtime writes down what it has started.
+    if (first_.namespaces.creates(CLONE_NEWNET)) TRY(make_network());
     TRY(await_go(first_.sync));
     TRY(take_place());
     if (config_.process) {
       proc_ = TRY(Proc::open());
-      if (!launch_.no_new_keyring) TRY(new_keyring(*config_.process, *proc_, launch_.id));
+      if (!launch_.no_new_keyring) TRY(new_keyring(*config_.process, *proc_));
     }
     TRY(build());
     return become_process();
@@ -226,7 +235,7 @@ class First {
   Result<> stage() {
     const Namespaces& namespaces = first_.namespaces;
     TRY(join_namespaces(namespaces));
-    std::uint64_t flags = namespaces.created & ~static_cast<std::uint64_t>(CLONE_NEWCGROUP | CLONE_NEWTIME);
+    std::uint64_t flags = namespaces.created & ~kMadeInside;
     if (namespaces.creates(CLONE_NEWUSER)) {
       if (::unshare(CLONE_NEWUSER) != 0) return fail_errno("making the user namespace");
       TRY(say(first_.sync, {.word = Word::kMapMe, .text = {}}));
@@ -234,6 +243,8 @@ class First {
       TRY(become_root_of_namespace());
       flags &= ~static_cast<std::uint64_t>(CLONE_NEWUSER);
     }
+    // Those who are in the pid namespace already see the process from its first moment: CVE-2016-9962
+    if (namespaces.joins(CLONE_NEWPID)) ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     const pid_t pid = TRY(clone_process({.flags = flags | CLONE_PARENT}));
     if (pid == 0) return die_with_runtime(SIGKILL);
     (void)say(first_.sync, {.word = Word::kStarted, .number = pid, .text = {}});
@@ -252,8 +263,12 @@ class First {
       TRY(make_time_namespace(config_, proc));
     }
     if (!namespaces.creates(CLONE_NEWPID)) ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-    if (namespaces.creates(CLONE_NEWNET)) TRY(bring_up_loopback());
     return name_host();
+  }
+
+  static Result<> make_network() {
+    if (::unshare(CLONE_NEWNET) != 0) return fail_errno("making the network namespace");
+    return bring_up_loopback();
   }
 
   Result<> name_host() const {
@@ -267,13 +282,13 @@ class First {
   Result<> build() {
     const bool own_mounts = first_.namespaces.creates(CLONE_NEWNS);
     const bool terminal = config_.process && config_.process->terminal;
-    UniqueFd null_device;
     if (own_mounts) {
       // Modes are meant as they are written.
-      ::umask(0);
-      null_device = TRY(open_null_device());
+      const mode_t mask = ::umask(0);
       TRY(prepare_root(first_.site, config_, launch_.rootfs));
       TRY(fill_root(first_.site, config_));
+      // What a hook makes is not for everybody to write.
+      ::umask(mask);
     } else {
       first_.site.root = ::open(launch_.rootfs.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
       if (first_.site.root < 0) return fail_errno("opening the root " + quoted(launch_.rootfs));
@@ -285,6 +300,8 @@ class First {
     if (!config_.hooks.create_container.empty())
       TRY(launch::run_hooks(config_.hooks.create_container, "createContainer", launch_.hook_state(::getpid(), "creating"),
                             {.directory = launch_.bundle}));
+    if (own_mounts) TRY(take_null_device(first_.site.root));
+    if (own_mounts) TRY(cover_paths(first_.site, config_));
     if (proc_) {
       TRY(write_sysctls(*proc_, config_));
       TRY(label_next_exec(*proc_, *config_.process));
@@ -293,8 +310,9 @@ class First {
     const RootSwitch how = !own_mounts ? RootSwitch::kChroot : launch_.no_pivot ? RootSwitch::kMove : RootSwitch::kPivot;
     TRY(switch_root(first_.site, how));
     if (terminal) TRY(make_terminal());
+    if (!terminal && config_.process) give_pipes(config_.process->user.uid);
     ::close(first_.site.root);
-    if (own_mounts) TRY(close_root(config_, null_device.get()));
+    if (own_mounts) TRY(close_root(config_));
     return {};
   }
 
@@ -313,11 +331,12 @@ class First {
     TRY(schedule(process));
     TRY(set_personality(config_));
     if (config_.linux.memory_policy) TRY(set_memory_policy(*config_.linux.memory_policy));
-    Confinement confinement(process, launch_.filters, *groups_proc_, first_.sync);
+    Confinement confinement(config_, process, launch_.filters, *groups_proc_, first_.sync);
     TRY(confinement.run());
     if (launch_.listen_fds > 0) {
       confinement.add_environment("LISTEN_FDS=" + std::to_string(launch_.listen_fds));
       confinement.add_environment("LISTEN_PID=1");
+      if (!launch_.listen_names.empty()) confinement.add_environment("LISTEN_FDNAMES=" + launch_.listen_names);
     }
     groups_proc_.reset();
     // The second time, before the contained side runs: what setting up has opened since.
@@ -327,6 +346,8 @@ class First {
     TRY(die_with_runtime(0));
     TRY(say(first_.sync, {.word = Word::kReady, .text = {}}));
     TRY(await_go(first_.sync));
+    // A filter that is no filter of a program's may have forbidden read(2).
+    TRY(say(first_.sync, {.word = Word::kReady, .text = {}}));
     ::close(first_.sync);
     TRY(await_gate());
     if (!config_.hooks.start_container.empty())
@@ -392,14 +413,15 @@ class Joining {
 
   Result<> become_process(const Proc& proc) {
     if (::setsid() < 0) return fail_errno("starting a session");
-    if (!join_.no_new_keyring) TRY(new_keyring(process_, proc, "exec"));
+    if (!join_.no_new_keyring) TRY(new_keyring(process_, proc));
     ::umask(process_.user.umask.value_or(0022));
     if (process_.terminal) TRY(make_terminal());
+    if (!process_.terminal) give_pipes(process_.user.uid);
     if (process_.exec_cpu_affinity) TRY(set_affinity(process_.exec_cpu_affinity->final));
     TRY(schedule(process_));
     TRY(set_personality(joining_.config));
     TRY(label_next_exec(proc, process_));
-    Confinement confinement(process_, join_.filters, proc, joining_.sync);
+    Confinement confinement(joining_.config, process_, join_.filters, proc, joining_.sync);
     TRY(confinement.run());
     TRY(close_all_but({joining_.sync}, join_.preserve_fds));
     TRY(confinement.load_late());

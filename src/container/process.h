@@ -1,6 +1,8 @@
 // The side of a start that becomes the container's process: the order of things, each with its reason.
 #pragma once
 
+#include <sched.h>
+
 #include <string>
 #include <vector>
 
@@ -11,6 +13,11 @@
 #include "oci/config.h"
 
 namespace clawrun::container {
+
+// New namespaces that the process makes itself, and not its clone: the cgroup namespace takes the group that it is in by then for
+// its root, offsets of a time namespace are written before anybody is in it, and a network namespace takes long.
+inline constexpr std::uint64_t kMadeInside =
+    static_cast<std::uint64_t>(CLONE_NEWCGROUP) | 0x80 /* CLONE_NEWTIME */ | CLONE_NEWNET;
 
 // Whether the runtime must do something between the mounts and the change of the root.
 bool has_runtime_hooks(const oci::Config& config);

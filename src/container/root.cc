@@ -35,12 +35,24 @@ Result<> read_only_tmpfs(const Site& site, const oci::Mount& mount) {
   return set_attributes(target.get(), {.set = MOUNT_ATTR_RDONLY});
 }
 
-Result<> mask(int null_device, const std::string& path) {
-  const UniqueFd root = TRY(sys::open("/", O_PATH | O_DIRECTORY));
-  auto target = open_in_root(root.get(), path);
-  if (!target)
-    return target.error().errno_value == ENOENT || target.error().errno_value == ENOTDIR ? Result<>{}
-                                                                                         : std::unexpected(target.error());
+bool is_missing(const Error& error) {
+  return error.errno_value == ENOENT || error.errno_value == ENOTDIR;
+}
+
+// A clone of the host's node, checked by its number.
+Result<UniqueFd> clone_null_device() {
+  UniqueFd fd(static_cast<int>(::syscall(SYS_open_tree, AT_FDCWD, "/dev/null", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC)));
+  struct stat info {};
+  if (!fd.valid() || ::fstat(fd.get(), &info) != 0) return fail_errno("opening the host's /dev/null");
+  if (!S_ISCHR(info.st_mode) || info.st_rdev != makedev(1, 3))
+    return fail(ErrorKind::kSystem, "the host's /dev/null is not the null device (1:3)");
+  return fd;
+}
+
+Result<> mask(const Site& site, const std::string& path) {
+  auto target = open_in_root(site.root, path);
+  if (!target && is_missing(target.error())) return {};
+  if (!target) return std::unexpected(std::move(target).error());
   struct stat info {};
   if (::fstat(target->get(), &info) != 0) return fail_errno("looking at it");
   UniqueFd cover;
@@ -48,19 +60,17 @@ Result<> mask(int null_device, const std::string& path) {
     cover = TRY(new_filesystem("tmpfs", "tmpfs", "size=4k,nr_inodes=2,mode=0755", MS_RDONLY));
     TRY(set_attributes(cover.get(), {.set = MOUNT_ATTR_RDONLY}));
   } else {
-    cover = UniqueFd(
-        static_cast<int>(::syscall(SYS_open_tree, null_device, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC)));
-    if (!cover.valid()) return fail_errno("cloning /dev/null");
+    cover = TRY(clone_null_device());
+    // Or else the container's root gives the host's node another owner and mode.
+    TRY(set_attributes(cover.get(), {.set = MOUNT_ATTR_RDONLY}));
   }
   return attach(cover.get(), target->get());
 }
 
-Result<> protect(const std::string& path) {
-  const UniqueFd root = TRY(sys::open("/", O_PATH | O_DIRECTORY));
-  auto target = open_in_root(root.get(), path);
-  if (!target)
-    return target.error().errno_value == ENOENT || target.error().errno_value == ENOTDIR ? Result<>{}
-                                                                                         : std::unexpected(target.error());
+Result<> protect(const Site& site, const std::string& path) {
+  auto target = open_in_root(site.root, path);
+  if (!target && is_missing(target.error())) return {};
+  if (!target) return std::unexpected(std::move(target).error());
   const UniqueFd clone(static_cast<int>(
       ::syscall(SYS_open_tree, target->get(), "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE)));
   if (!clone.valid()) return fail_errno("cloning the mount");
@@ -69,16 +79,6 @@ Result<> protect(const std::string& path) {
 }
 
 }  // namespace
-
-Result<UniqueFd> open_null_device() {
-  // Its own mount, so that it can be cloned after the host's root is gone.
-  UniqueFd fd(static_cast<int>(::syscall(SYS_open_tree, AT_FDCWD, "/dev/null", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC)));
-  struct stat info {};
-  if (!fd.valid() || ::fstat(fd.get(), &info) != 0) return fail_errno("opening the host's /dev/null");
-  if (!S_ISCHR(info.st_mode) || info.st_rdev != makedev(1, 3))
-    return fail(ErrorKind::kSystem, "the host's /dev/null is not the null device (1:3)");
-  return fd;
-}
 
 Result<> prepare_root(Site& site, const oci::Config& config, const std::string& rootfs) {
   site.mountinfo = TRY(sys::read_file("/proc/self/mountinfo", kMaxMountinfoBytes));
@@ -126,11 +126,15 @@ Result<> switch_root(const Site& site, RootSwitch how) {
   return {};
 }
 
-Result<> close_root(const oci::Config& config, int null_device) {
+Result<> cover_paths(const Site& site, const oci::Config& config) {
   for (const std::string& path : config.linux.readonly_paths)
-    if (auto done = protect(path); !done) return while_doing("making " + quoted(path) + " read-only", done.error());
+    if (auto done = protect(site, path); !done) return while_doing("making " + quoted(path) + " read-only", done.error());
   for (const std::string& path : config.linux.masked_paths)
-    if (auto done = mask(null_device, path); !done) return while_doing("masking " + quoted(path), done.error());
+    if (auto done = mask(site, path); !done) return while_doing("masking " + quoted(path), done.error());
+  return {};
+}
+
+Result<> close_root(const oci::Config& config) {
   const UniqueFd root = TRY(sys::open("/", O_PATH | O_DIRECTORY));
   if (config.linux.rootfs_propagation != 0)
     TRY(set_attributes(root.get(), {.propagation = without_rec(config.linux.rootfs_propagation),

@@ -23,12 +23,12 @@ enum class RootSwitch : std::uint8_t { kPivot, kMove, kChroot };
 // After it, "/" is the container's root, and no path leads to the host's.
 Result<> switch_root(const Site& site, RootSwitch how);
 
-// What can only be closed when everything is in place: maskedPaths, readonlyPaths, a read-only root, its propagation.
-// `null_device` is the host's, opened before the root changed (CVE-2025-31133).
-Result<> close_root(const oci::Config& config, int null_device);
+// maskedPaths and readonlyPaths, when everything is mounted and before the root changes: /dev/null is still the host's
+// (CVE-2025-31133), and no detached mount is left over whose end would have to be waited for.
+Result<> cover_paths(const Site& site, const oci::Config& config);
 
-// An O_PATH descriptor of the host's /dev/null, checked by its number.
-Result<UniqueFd> open_null_device();
+// What comes last: a read-only root, its propagation.
+Result<> close_root(const oci::Config& config);
 
 // devices.cc
 Result<> make_devices(const Site& site, const oci::Config& config);

@@ -16,7 +16,7 @@ enum class Word : std::uint8_t {
   kMounted,   // everything is mounted and the root not yet changed: hooks of the runtime
   kLimits,    // it wants its resource limits, while it still is who the runtime is
   kListener,  // `number` is its descriptor of a seccomp listener
-  kReady,     // it is all done but the gate
+  kReady,     // it is all done but the gate; the container's first process says it again when it may outlive the runtime
   kError,     // `text`, `kind`, `number` is errno
   // of the runtime
   kGo,

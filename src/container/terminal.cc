@@ -24,6 +24,11 @@ namespace clawrun::container {
 
 Result<Terminal> open_terminal(int root) {
   const UniqueFd pts = TRY(open_in_root(root, "/dev/pts"));
+  struct statfs around {};
+  if (::fstatfs(pts.get(), &around) != 0) return fail_errno("looking at /dev/pts");
+  // Before anything there is opened: it may be any device of the image's.
+  if (around.f_type != DEVPTS_SUPER_MAGIC)
+    return fail(ErrorKind::kDenied, "/dev/pts is not a devpts (a terminal needs one in `mounts`)");
   Terminal terminal;
   terminal.master = UniqueFd(::openat(pts.get(), "ptmx", O_RDWR | O_NOCTTY | O_NOFOLLOW | O_CLOEXEC));
   if (!terminal.master.valid()) return fail_errno("opening /dev/pts/ptmx (a terminal needs a devpts in `mounts`)");
@@ -78,14 +83,37 @@ Result<> take_terminal(const Terminal& terminal, uid_t uid) {
   return {};
 }
 
+void give_pipes(uid_t uid) {
+  for (int fd = 0; fd <= 2; ++fd) {
+    struct stat info {};
+    if (::fstat(fd, &info) == 0 && S_ISFIFO(info.st_mode) && info.st_uid != uid) (void)!::fchown(fd, uid, static_cast<gid_t>(-1));
+  }
+}
+
+Result<> take_null_device(int root) {
+  const auto is_null = [](int fd) {
+    struct stat info {};
+    return ::fstat(fd, &info) == 0 && S_ISCHR(info.st_mode) && info.st_rdev == makedev(1, 3);
+  };
+  if (!is_null(0) && !is_null(1) && !is_null(2)) return {};
+  // Opened only when it is known to be the null device: the image may have put anything there.
+  const auto node = open_in_root(root, "/dev/null", LastLink::kRefuse);
+  if (!node || !is_null(node->get())) return {};
+  const UniqueFd own(::open(path_of(node->get()).c_str(), O_RDWR | O_CLOEXEC));
+  if (!own.valid()) return {};  // on a mount without devices
+  for (int fd = 0; fd <= 2; ++fd)
+    if (is_null(fd) && ::dup2(own.get(), fd) < 0) return fail_errno("placing the null device");
+  return {};
+}
+
 Result<> bind_console(int root, const Terminal& terminal) {
   const UniqueFd tree(
       static_cast<int>(::syscall(SYS_open_tree, terminal.slave.get(), "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC)));
   if (!tree.valid()) return fail_errno("cloning the terminal");
   std::string name;
   const UniqueFd dev = TRY(open_parent_in_root(root, "/dev/console", name));
-  const UniqueFd made(
-      ::openat(dev.get(), name.c_str(), O_CREAT | O_NOFOLLOW | O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600));
+  // Never opened where it is there: it may be any device of the image's.
+  const UniqueFd made(::openat(dev.get(), name.c_str(), O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY | O_NOCTTY | O_CLOEXEC, 0600));
   // A link there would be followed to a place of its choice (CVE-2025-52565); what else is there is only covered.
   const UniqueFd place(::openat(dev.get(), name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
   struct stat info {};

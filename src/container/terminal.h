@@ -22,6 +22,14 @@ Result<> set_size(int terminal, const oci::ConsoleSize& size);
 // The slave becomes stdin, stdout, stderr and the controlling terminal of this session leader. It is given to `uid`.
 Result<> take_terminal(const Terminal& terminal, uid_t uid);
 
+// Without a terminal: the pipes of stdin, stdout and stderr are given to `uid`, for the same reason. Best effort: what cannot
+// be given is still open.
+void give_pipes(uid_t uid);
+
+// Where stdin, stdout or stderr is the host's null device, the container's own takes its place: its root could give the
+// host's another owner and mode. Before the root changes.
+Result<> take_null_device(int root);
+
 // The slave at /dev/console, by descriptor.
 Result<> bind_console(int root, const Terminal& terminal);
 

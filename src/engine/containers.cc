@@ -17,9 +17,11 @@
 #include "cgroup/container_place.h"
 #include "cgroup/group.h"
 #include "cgroup/join.h"
+#include "container/landlock.h"
 #include "container/launch.h"
 #include "engine/containers_manage.h"
 #include "engine/foreground.h"
+#include "engine/notify.h"
 #include "launch/hooks.h"
 #include "oci/resources.h"
 #include "oci/seccomp.h"
@@ -97,6 +99,7 @@ Result<> check_supported(const oci::Config& config) {
   if (config.linux.intel_rdt)
     return fail(ErrorKind::kUnsupported, "linux.intelRdt: not supported yet; remove it from config.json");
   if (!config.process) return fail(ErrorKind::kInvalid, "process: a container cannot be made without one");
+  TRY(container::landlock_of(config));
   return {};
 }
 
@@ -149,19 +152,18 @@ Result<cgroup::Place> find_place(const Runtime& runtime, const std::string& id, 
 // One `create`: what it has made is gone again unless keep() was called.
 class Creation {
  public:
-  Creation(const Runtime& runtime, std::string id, const CreateOptions& options)
-      : runtime_(runtime), id_(std::move(id)), options_(options) {}
+  Creation(const Runtime& runtime, std::string id, const CreateOptions& options, Bundle bundle)
+      : runtime_(runtime), id_(std::move(id)), options_(options), bundle_(std::move(bundle)) {}
   Creation(const Creation&) = delete;
   Creation& operator=(const Creation&) = delete;
   ~Creation() {
     if (!container_ || kept_) return;
     (void)group_.end();
-    (void)destroy(*container_, {});
+    (void)destroy(*container_, {}, &bundle_.config);
   }
 
   // `console`: a connected socket for the terminal, or -1.
   Result<> make(int console) {
-    bundle_ = TRY(read_bundle(options_));
     TRY(check_supported(bundle_.config));
     const container::Filters filters = TRY(filters_of(bundle_.config));
     const unsigned listening = listen_fds();
@@ -177,11 +179,10 @@ class Creation {
     container_ = TRY(Container::create(container_root(runtime_), id_));
     TRY(write_record(place));
     TRY(container_->write_config(bundle_.text));
+    TRY(offer_notify_socket(container_->path(), bundle_.config));
     TRY(container_->make_gate());
     if (place) group_ = TRY(cgroup::Group::create(*place, id_, std::move(*limits)));
-    TRY(start(filters, console, preserved, listening));
-    record_.maker = {};
-    return container_->write(record_);
+    return start(filters, console, preserved, listening);
   }
 
   [[nodiscard]] container::Started take_started() { return std::move(started_); }
@@ -230,6 +231,7 @@ class Creation {
     launch.report = report.get();
     launch.preserve_fds = preserved;
     launch.listen_fds = listening;
+    if (const char* names = ::getenv("LISTEN_FDNAMES"); names != nullptr && listening > 0) launch.listen_names = names;
     launch.no_pivot = options_.no_pivot;
     launch.no_new_keyring = options_.no_new_keyring;
     launch.hook_state = [this](pid_t pid, std::string_view status) {
@@ -243,12 +245,16 @@ class Creation {
       if (!group_.empty()) record_.location = group_.location();
       return container_->write(record_);
     };
+    launch.on_ready = [this](pid_t pid, int pidfd) -> Result<> {
+      if (!options_.pidfd_socket.empty()) {
+        const UniqueFd socket = TRY(connect_socket(options_.pidfd_socket, "--pidfd-socket"));
+        TRY(send_pidfd(socket.get(), pidfd));
+      }
+      if (!options_.pid_file.empty()) TRY(write_pid_file(options_.pid_file, pid));
+      record_.maker = {};
+      return container_->write(record_);
+    };
     started_ = TRY(container::start_process(bundle_.config, launch));
-    if (!options_.pidfd_socket.empty()) {
-      const UniqueFd socket = TRY(connect_socket(options_.pidfd_socket, "--pidfd-socket"));
-      TRY(send_pidfd(socket.get(), started_.pidfd.get()));
-    }
-    if (!options_.pid_file.empty()) TRY(write_pid_file(options_.pid_file, started_.pid));
     return {};
   }
 
@@ -270,18 +276,20 @@ Result<UniqueFd> console_of(const CreateOptions& options) {
 
 // With the container locked.
 Result<> start_locked(Container& container, const ContainerRecord& record, const oci::Config& config) {
+  const UniqueFd notify = TRY(bind_notify_socket(container.path()));
   const auto opened = container::open_gate(container.path() + "/gate", container.path() + "/report");
   container.remove_gate();
   if (!opened) return opened;
-  if (config.hooks.poststart.empty()) return {};
+  if (config.hooks.poststart.empty()) return pass_readiness_on(notify, record.init.pid);
   auto done = launch::run_hooks(config.hooks.poststart, "poststart", state::hook_state_json(record, "running"),
                                 {.directory = record.bundle});
   if (!done) {
     // runtime-spec 1.3, "Lifecycle": the container is stopped.
     (void)state::signal_process(record.init, SIGKILL);
     (void)state::wait_for_end(record.init, std::chrono::seconds(10));
+    return done;
   }
-  return done;
+  return pass_readiness_on(notify, record.init.pid);
 }
 
 Failure cannot_start(ContainerStatus status) {
@@ -339,10 +347,25 @@ Result<oci::Process> process_of(const oci::Config& config, const ExecInOptions& 
 
 }  // namespace
 
+namespace {
+
+// After its end: somebody else may have removed it already, and even made another of that id.
+Result<> remove_own(const Runtime& runtime, const ContainerRecord& own, const oci::Config& config, const Warn& warn) {
+  auto container = Container::open(container_root(runtime), own.id, Container::Lock::kExclusive);
+  if (!container && container.error().kind == ErrorKind::kNotFound) return {};
+  if (!container) return std::unexpected(std::move(container).error());
+  const auto record = container->read();
+  if (record && record->created != own.created) return {};
+  return destroy(*container, warn, &config);
+}
+
+}  // namespace
+
 Result<> create(const Runtime& runtime, const std::string& id, const CreateOptions& options) {
   TRY(state::check_container_id(id));
   const UniqueFd console = TRY(console_of(options));
-  Creation creation(runtime, id, options);
+  Bundle bundle = TRY(read_bundle(options));
+  Creation creation(runtime, id, options, std::move(bundle));
   TRY(creation.make(console.get()));
   creation.keep();
   return {};
@@ -362,6 +385,7 @@ Result<int> run(const Runtime& runtime, const std::string& id, const RunOptions&
   if (!options.detach && !options.create.console_socket.empty())
     return fail(ErrorKind::kUsage, "cannot use console socket if runc will not detach or allocate tty");
   UniqueFd console = TRY(console_of(options.create));
+  Bundle bundle = TRY(read_bundle(options.create));
   std::optional<OwnConsole> own;
   std::optional<supervise::ForwardedSignals> signals;
   if (!options.detach) {
@@ -369,16 +393,17 @@ Result<int> run(const Runtime& runtime, const std::string& id, const RunOptions&
     auto opened = supervise::ForwardedSignals::open();
     if (!opened) return std::unexpected(std::move(opened).error());
     signals.emplace(std::move(*opened));
-    const Bundle bundle = TRY(read_bundle(options.create));
     if (bundle.config.process && bundle.config.process->terminal) own = TRY(own_console());
   }
   container::Started started;
+  ContainerRecord record;
   {
-    Creation creation(runtime, id, options.create);
+    Creation creation(runtime, id, options.create, bundle);
     TRY(creation.make(own ? own->theirs.get() : console.get()));
     TRY(start_locked(creation.container(), creation.record(), creation.config()));
     creation.keep();
     started = creation.take_started();
+    record = creation.record();
   }
   // The container is locked no more: others may pause, change and remove it while it runs.
   if (options.detach) return 0;
@@ -386,7 +411,7 @@ Result<int> run(const Runtime& runtime, const std::string& id, const RunOptions&
   const UniqueFd none;
   const auto status = wait_in_foreground(started, own ? own->ours : none, *signals);
   if (options.keep) return status;
-  const auto removed = remove(runtime, id, {.force = true});
+  const auto removed = remove_own(runtime, record, bundle.config, options.warn);
   if (status && !removed) return std::unexpected(removed.error());
   return status;
 }
@@ -407,6 +432,7 @@ Result<int> exec_in(const Runtime& runtime, const std::string& id, const ExecInO
   const ContainerRecord& record = found.state.record;
   container::Join join;
   join.init = record.init.pid;
+  join.is_alive = [&record] { return state::is_alive(record.init); };
   join.filters = TRY(filters_of(config));
   const cgroup::Joining groups =
       TRY(cgroup::open_for_joining(record.location, {.subgroup = options.cgroup, .init = record.init.pid}));

@@ -42,6 +42,7 @@ struct RunOptions {
   bool detach = false;
   bool keep = false;  // the container is not deleted when its process has ended
   bool no_subreaper = false;
+  std::function<void(const std::string& message)> warn;  // of what failed and did not stop it: poststop hooks
 };
 
 Result<> create(const Runtime& runtime, const std::string& id, const CreateOptions& options);

@@ -209,12 +209,12 @@ Result<> remove(const Runtime& runtime, const std::string& id, const DeleteOptio
   return options.force ? remove_listed(runtime, id, options) : remove_one(runtime, id, options);
 }
 
-Result<> destroy(Container& container, const Warn& warn) {
+Result<> destroy(Container& container, const Warn& warn, const oci::Config* config) {
   const auto record = container.read();
   // The `create` that made it was killed before it had anything else.
   if (!record && record.error().kind == ErrorKind::kNotFound) return container.remove();
   if (!record) return std::unexpected(record.error());
-  const Poststop poststop = poststop_of(container);
+  const Poststop poststop = config != nullptr ? Poststop{config->hooks.poststop, ""} : poststop_of(container);
   TRY(end_processes(*record));
   if (owns_group(*record)) TRY(cgroup::remove(record->location));
   if (record->init.pid == 0 && record->location.driver == cgroup::Driver::kCgroupfs) remove_unused(record->location);

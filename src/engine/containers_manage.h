@@ -29,6 +29,7 @@ using Warn = std::function<void(const std::string& message)>;
 
 // Kills what is left of a container that is locked, waits for its end, removes its cgroup, its group of resctrl and its state,
 // and runs its poststop hooks, in this order. What is gone already is success, so that it may be tried again where it failed.
-Result<> destroy(state::Container& container, const Warn& warn);
+// `config` where it is at hand: else it is read for its hooks.
+Result<> destroy(state::Container& container, const Warn& warn, const oci::Config* config = nullptr);
 
 }  // namespace clawrun::engine

@@ -192,6 +192,7 @@ TEST_CASE("by force what runs is killed and waited for, and a created container 
   Sleeper created;
   place.make(place.record("c", created.process()));
   REQUIRE(place.opened("c").make_gate());
+  const UniqueFd waiting(::open((place.runtime.root + "/c/gate").c_str(), O_RDWR | O_CLOEXEC));
   CHECK(status_in(place, "c") == "created pid");
   CHECK(message(remove(place.runtime, "c", {})) == "");
   CHECK(created.end_status(0) == SIGKILL);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
@@ -84,9 +85,10 @@ class Foreground {
     }
   }
 
-  // What it wrote before it ended.
+  // What it wrote before it ended. Who still has the terminal may write on and on, and holds nobody up.
   void drain() {
-    while (out_.active()) {
+    const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(kDrain_ms);
+    while (out_.active() && std::chrono::steady_clock::now() < until) {
       pollfd watched = out_.wanted();
       if (::poll(&watched, 1, kDrain_ms) <= 0) return;
       out_.advance(watched.revents);

@@ -12,6 +12,7 @@
 
 #include "base/text.h"
 #include "host/files.h"
+#include "sys/own_program.h"
 
 namespace clawrun::host {
 
@@ -107,7 +108,7 @@ UsernsBlocks gather_userns_blocks() {
   blocks.unmapped_id = !maps_id("/proc/self/uid_map", geteuid()) || !maps_id("/proc/self/gid_map", getegid());
   blocks.seccomp_filter = read_or_empty("/proc/self/status").find("\nSeccomp:\t2") != std::string::npos;
   blocks.privileged = has_admin_capability();
-  blocks.program = read_link("/proc/self/exe");
+  blocks.program = sys::own_path();
   if (blocks.program.empty()) blocks.program = "/usr/bin/clawrun";
   return blocks;
 }

@@ -97,12 +97,13 @@ struct IdMapRange {
 
 // The kernel's meaning of an "options" list: config.md, the table of "Linux mount options".
 struct MountOptions {
-  std::uint64_t flags = 0;            // MS_* that are set: MS_BIND, MS_REC, MS_REMOUNT, MS_RDONLY, MS_NOSUID, …
-  std::uint64_t cleared_flags = 0;    // MS_* that the list takes away ("rw", "suid", "exec", …)
-  std::uint64_t propagation = 0;      // one of MS_SHARED, MS_SLAVE, MS_PRIVATE, MS_UNBINDABLE, with MS_REC for the r-forms; 0: none named
-  std::uint64_t recursive_set = 0;    // MOUNT_ATTR_* of mount_setattr(2) with AT_RECURSIVE: "rro", "rnosuid", "rnoatime", …
+  std::uint64_t flags = 0;          // MS_* that are set: MS_BIND, MS_REC, MS_REMOUNT, MS_RDONLY, MS_NOSUID, …
+  std::uint64_t cleared_flags = 0;  // MS_* that the list takes away ("rw", "suid", "exec", …)
+  std::uint64_t propagation =
+      0;  // one of MS_SHARED, MS_SLAVE, MS_PRIVATE, MS_UNBINDABLE, with MS_REC for the r-forms; 0: none named
+  std::uint64_t recursive_set = 0;  // MOUNT_ATTR_* of mount_setattr(2) with AT_RECURSIVE: "rro", "rnosuid", "rnoatime", …
   std::uint64_t recursive_clear = 0;
-  bool idmap = false;                 // "idmap" or "ridmap", or mappings without either
+  bool idmap = false;  // "idmap" or "ridmap", or mappings without either
   bool recursive_idmap = false;
   std::vector<IdMapRange> idmap_uids;  // "idmap=…" with a map of its own; Mount has it resolved in uid_mappings
   std::vector<IdMapRange> idmap_gids;

@@ -125,7 +125,8 @@ TEST_CASE("oci linux: network devices") {
 TEST_CASE("oci linux: sysctl keys stay below /proc/sys, values on one line") {
   CHECK(linux_from(R"("sysctl":{"net.ipv4.ping_group_range":"0 2147483647","kernel.x":""})").sysctl.size() == 2);
   CHECK(linux_from(R"("sysctl":{"net/ipv4/conf/eth0.1/forwarding":"1"})").sysctl.contains("net.ipv4.conf.eth0/1.forwarding"));
-  for (const char* key : {"../x", "/kernel", "net.ipv4.//.x", "net/../x", "net.a././/.b", "kernel..x", ".kernel", "kernel.", "a b", "a\\nb", "\\t"}) {
+  for (const char* key : {"../x", "/kernel", "net.ipv4.//.x", "net/../x", "net.a././/.b", "kernel..x", ".kernel", "kernel.",
+                          "a b", "a\\nb", "\\t"}) {
     CAPTURE(key);
     CHECK(error_of(R"("sysctl":{")" + std::string(key) + R"(":"1"})").find("the key is not the name of a setting") !=
           std::string::npos);

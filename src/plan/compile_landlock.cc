@@ -2,41 +2,18 @@
 
 #include "base/text.h"
 #include "plan/internal.h"
+#include "tables/landlock.h"
 
 namespace clawrun::plan {
 
 namespace {
 
-// Rights and scopes by the ABI that brought them: landlock(7). Headers of Debian 12 know the first two ABIs.
-constexpr std::uint64_t kExecute = 1U << 0U;
-constexpr std::uint64_t kWriteFile = 1U << 1U;
-constexpr std::uint64_t kReadFile = 1U << 2U;
-constexpr std::uint64_t kReadDir = 1U << 3U;
-constexpr std::uint64_t kTruncate = 1U << 14U;
-constexpr std::uint64_t kIoctlDev = 1U << 15U;
-
-struct AbiRow {
-  int abi;
-  std::uint64_t fs;
-  std::uint64_t net;
-  std::uint64_t scoped;
-  std::size_t attr_size;
-};
-
-constexpr AbiRow kAbis[] = {
-    {1, 0x1fff, 0, 0, 8},  {2, 0x3fff, 0, 0, 8},  // REFER
-    {3, 0x7fff, 0, 0, 8},                         // TRUNCATE
-    {4, 0x7fff, 3, 0, 16},                        // TCP bind and connect
-    {5, 0xffff, 3, 0, 16},                        // IOCTL_DEV
-    {6, 0xffff, 3, 3, 24},                        // abstract sockets and signals scoped
-};
-
-const AbiRow& row_of(int abi) {
-  const AbiRow* best = &kAbis[0];
-  for (const AbiRow& row : kAbis)
-    if (row.abi <= abi) best = &row;
-  return *best;
-}
+constexpr std::uint64_t kExecute = tables::kLandlockExecute;
+constexpr std::uint64_t kWriteFile = tables::kLandlockWriteFile;
+constexpr std::uint64_t kReadFile = tables::kLandlockReadFile;
+constexpr std::uint64_t kReadDir = tables::kLandlockReadDir;
+constexpr std::uint64_t kTruncate = tables::kLandlockTruncate;
+constexpr std::uint64_t kIoctlDev = tables::kLandlockIoctlDev;
 
 constexpr std::uint64_t kOfFiles = kExecute | kWriteFile | kReadFile | kTruncate | kIoctlDev;
 
@@ -53,7 +30,7 @@ Result<> compile_landlock(Plan& plan, const spec::SandboxSpec& spec, const Input
     plan.degradations.push_back(lost + ": the second wall around files is missing");
     return {};
   }
-  const AbiRow& row = row_of(inputs.host.landlock_abi);
+  const tables::LandlockAbi& row = tables::landlock_abi(inputs.host.landlock_abi);
   Landlock& landlock = plan.landlock;
   landlock.enabled = true;
   landlock.handled_fs = row.fs;

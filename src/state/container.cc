@@ -196,13 +196,13 @@ std::string default_container_root() {
 }
 
 Result<> check_container_id(const std::string& id) {
-  if (id.empty()) return fail(ErrorKind::kUsage, "container id cannot be empty");
+  if (id.empty()) return fail(ErrorKind::kInvalid, "container id cannot be empty");
   const bool plain = std::ranges::all_of(id, [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '+' || c == '-' ||
            c == '.';
   });
   if (plain && id != "." && id != ".." && id.size() <= kMaxId) return {};
-  return fail(ErrorKind::kUsage, "invalid container ID format");
+  return fail(ErrorKind::kInvalid, "invalid container ID format");
 }
 
 std::string_view status_name(ContainerStatus status) {
@@ -352,7 +352,7 @@ Result<ContainerState> Container::state() const {
   } else if (is_frozen(state.record.location)) {
     state.status = ContainerStatus::kPaused;
   } else {
-    state.status = has_gate() ? ContainerStatus::kCreated : ContainerStatus::kRunning;
+    state.status = is_at_gate() ? ContainerStatus::kCreated : ContainerStatus::kRunning;
   }
   return state;
 }
@@ -375,8 +375,9 @@ Result<> Container::make_gate() {
   return {};
 }
 
-bool Container::has_gate() const {
-  return ::faccessat(directory_.get(), kGate, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+// fifo(7): without a reader it cannot be opened so. A `start` that was killed after it had opened the gate leaves the file.
+bool Container::is_at_gate() const {
+  return open_at(directory_.get(), kGate, O_WRONLY | O_NONBLOCK).valid();
 }
 
 void Container::remove_gate() {

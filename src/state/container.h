@@ -86,10 +86,10 @@ class Container {
   [[nodiscard]] Result<std::string> read_config() const;
 
   // Two FIFOs, "gate" and "report", made by make_gate() before the container's process is. The process holds the gate open for
-  // reading and the report for writing until it executes. While the file "gate" is there the container is created and not
-  // started. Those that an earlier call made are replaced.
+  // reading and the report for writing until it executes. While somebody holds it the container is created and not started.
+  // Those that an earlier call made are replaced.
   Result<> make_gate();
-  [[nodiscard]] bool has_gate() const;
+  [[nodiscard]] bool is_at_gate() const;
   void remove_gate();
 
   // The directory with all that is in it. It must be locked: kExclusive.

@@ -84,9 +84,9 @@ struct Swept {
 };
 
 // Ends what dead supervisors left: a record is stale when its lock is free and no process has its supervisor's pid and start
-// time, where it names one. Its cgroup is killed and removed, then the record. Looks at `at_most` records, other ones each time, so that a start
-// among many sandboxes costs no more than one among few; where there are none it costs three open and getdents64. Any number of
-// sweeps may run at the same time.
+// time, where it names one. Its cgroup is killed and removed, then the record. Looks at `at_most` records, other ones each time,
+// so that a start among many sandboxes costs no more than one among few; where there are none it costs three open and getdents64.
+// Any number of sweeps may run at the same time.
 Swept sweep(std::size_t at_most = SIZE_MAX);
 
 }  // namespace clawrun::state

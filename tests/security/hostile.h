@@ -40,6 +40,9 @@ int refuse_to_die(Words words);
 int connect_abstract(Words words);
 int threads(Words words);
 
+// chase.cc: for the runtime's own file, from inside.
+int chase(Words words);
+
 // outside.cc: the host's side of an attack.
 int exchange(Words words);
 int watch(Words words);
