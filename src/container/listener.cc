@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "base/text.h"
+#include "sys/sys.h"
 
 namespace clawrun::container {
 
@@ -52,23 +53,12 @@ Result<> send_listener(const oci::Config& config, const Started& started, int nu
   const UniqueFd listener(static_cast<int>(::syscall(SYS_pidfd_getfd, started.pidfd.get(), number, 0)));
   if (!listener.valid()) return fail_errno("taking the seccomp listener of the container's process");
   const UniqueFd socket = TRY(connect_to(path));
-  std::string text = R"({"ociVersion":)" + json_string(config.oci_version) + R"(,"fds":["seccompFd"],"pid":)" +
-                     std::to_string(started.pid) + R"(,"metadata":)" + json_string(config.linux.seccomp->listener_metadata) +
-                     (state.empty() ? "" : R"(,"state":)" + state) + "}";
-  iovec part{text.data(), text.size()};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  msghdr header{};
-  header.msg_iov = &part;
-  header.msg_iovlen = 1;
-  header.msg_control = control;
-  header.msg_controllen = sizeof control;
-  cmsghdr* message = CMSG_FIRSTHDR(&header);
-  message->cmsg_level = SOL_SOCKET;
-  message->cmsg_type = SCM_RIGHTS;
-  message->cmsg_len = CMSG_LEN(sizeof(int));
-  const int fd = listener.get();
-  std::memcpy(CMSG_DATA(message), &fd, sizeof fd);
-  if (::sendmsg(socket.get(), &header, MSG_NOSIGNAL) < 0) return fail_errno("sending the seccomp listener");
+  const std::string text = R"({"ociVersion":)" + json_string(config.oci_version) + R"(,"fds":["seccompFd"],"pid":)" +
+                           std::to_string(started.pid) + R"(,"metadata":)" +
+                           json_string(config.linux.seccomp->listener_metadata) + (state.empty() ? "" : R"(,"state":)" + state) +
+                           "}";
+  if (auto sent = sys::send_descriptor(socket.get(), listener.get(), text); !sent)
+    return while_doing("the seccomp listener", sent.error());
   return {};
 }
 

@@ -5,7 +5,6 @@
 #include <linux/mount.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -14,11 +13,11 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 #include <string>
 
 #include "container/in_root.h"
 #include "container/mount.h"
+#include "sys/sys.h"
 
 namespace clawrun::container {
 
@@ -49,21 +48,9 @@ Result<Terminal> open_terminal(int root) {
 Result<> send_master(int console_socket, const Terminal& terminal) {
   int number = 0;
   if (::ioctl(terminal.master.get(), TIOCGPTN, &number) != 0) return fail_errno("asking for the terminal's number");
-  std::string name = "/dev/pts/" + std::to_string(number);
-  iovec part{name.data(), name.size()};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  msghdr header{};
-  header.msg_iov = &part;
-  header.msg_iovlen = 1;
-  header.msg_control = control;
-  header.msg_controllen = sizeof control;
-  cmsghdr* message = CMSG_FIRSTHDR(&header);
-  message->cmsg_level = SOL_SOCKET;
-  message->cmsg_type = SCM_RIGHTS;
-  message->cmsg_len = CMSG_LEN(sizeof(int));
-  const int master = terminal.master.get();
-  std::memcpy(CMSG_DATA(message), &master, sizeof master);
-  if (::sendmsg(console_socket, &header, MSG_NOSIGNAL) < 0) return fail_errno("sending the terminal to the console socket");
+  const std::string name = "/dev/pts/" + std::to_string(number);
+  if (auto sent = sys::send_descriptor(console_socket, terminal.master.get(), name); !sent)
+    return while_doing("the console socket", sent.error());
   return {};
 }
 

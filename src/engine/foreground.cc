@@ -138,20 +138,7 @@ Result<UniqueFd> connect_socket(const std::string& path, std::string_view option
 }
 
 Result<> send_pidfd(int socket, int pidfd) {
-  char name[] = "pidfd";
-  iovec part{name, sizeof name - 1};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  msghdr header{};
-  header.msg_iov = &part;
-  header.msg_iovlen = 1;
-  header.msg_control = control;
-  header.msg_controllen = sizeof control;
-  cmsghdr* message = CMSG_FIRSTHDR(&header);
-  message->cmsg_level = SOL_SOCKET;
-  message->cmsg_type = SCM_RIGHTS;
-  message->cmsg_len = CMSG_LEN(sizeof(int));
-  std::memcpy(CMSG_DATA(message), &pidfd, sizeof pidfd);
-  if (::sendmsg(socket, &header, MSG_NOSIGNAL) < 0) return fail_errno("sending the pidfd");
+  if (auto sent = sys::send_descriptor(socket, pidfd, "pidfd"); !sent) return while_doing("--pidfd-socket", sent.error());
   return {};
 }
 

@@ -131,6 +131,23 @@ void send_signal(int pidfd, pid_t pid, int signal) {
   if (pidfd < 0 || errno != ESRCH) ::kill(pid, signal);
 }
 
+Result<> send_descriptor(int socket, int fd, std::string_view text) {
+  iovec part{const_cast<char*>(text.data()), text.size()};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  msghdr header{};
+  header.msg_iov = &part;
+  header.msg_iovlen = 1;
+  header.msg_control = control;
+  header.msg_controllen = sizeof control;
+  cmsghdr* message = CMSG_FIRSTHDR(&header);
+  message->cmsg_level = SOL_SOCKET;
+  message->cmsg_type = SCM_RIGHTS;
+  message->cmsg_len = CMSG_LEN(sizeof(int));
+  std::memcpy(CMSG_DATA(message), &fd, sizeof fd);
+  if (::sendmsg(socket, &header, MSG_NOSIGNAL) < 0) return fail_errno("sending a descriptor");
+  return {};
+}
+
 Result<UniqueFd> receive_descriptor(int socket) {
   char byte = 0;
   iovec part{&byte, 1};

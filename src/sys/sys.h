@@ -58,6 +58,9 @@ Result<> pidfd_send_signal(int pidfd, int signal);
 // pidfd_send_signal(2), or kill(2) where that is refused; the process must be an unreaped child of the caller.
 void send_signal(int pidfd, pid_t pid, int signal);
 
+// A message that carries a descriptor: unix(7) SCM_RIGHTS. `text` must not be empty.
+Result<> send_descriptor(int socket, int fd, std::string_view text);
+
 // The descriptor that the one message waiting on a socket carries: unix(7) SCM_RIGHTS.
 Result<UniqueFd> receive_descriptor(int socket);
 
