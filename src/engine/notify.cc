@@ -42,34 +42,18 @@ Result<Address> address_of(const std::string& path) {
   return address;
 }
 
-Result<> send_to_manager(const std::string& text, int descriptor) {
+Result<UniqueFd> connect_to_manager() {
   const Address address = TRY(address_of(manager_socket()));
-  const UniqueFd socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  if (!socket.valid()) return fail_errno("making a socket");
-  iovec part{const_cast<char*>(text.data()), text.size()};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  msghdr header{};
-  header.msg_name = const_cast<sockaddr_un*>(&address.name);
-  header.msg_namelen = address.size;
-  header.msg_iov = &part;
-  header.msg_iovlen = 1;
-  if (descriptor >= 0) {
-    header.msg_control = control;
-    header.msg_controllen = sizeof control;
-    cmsghdr* message = CMSG_FIRSTHDR(&header);
-    message->cmsg_level = SOL_SOCKET;
-    message->cmsg_type = SCM_RIGHTS;
-    message->cmsg_len = CMSG_LEN(sizeof(int));
-    std::memcpy(CMSG_DATA(message), &descriptor, sizeof descriptor);
-  }
-  if (::sendmsg(socket.get(), &header, MSG_NOSIGNAL) < 0) return fail_errno("notifying the service manager");
-  return {};
+  UniqueFd socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!socket.valid() || ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address.name), address.size) != 0)
+    return fail_errno("reaching the service manager at " + quoted(manager_socket()));
+  return socket;
 }
 
 // Until the manager has read what came before: sd_notify_barrier(3). One that does not know it keeps nobody waiting for ever.
-Result<> await_manager() {
+Result<> await_manager(const UniqueFd& manager) {
   sys::Ends ends = TRY(sys::pipe());
-  TRY(send_to_manager("BARRIER=1", ends.second.get()));
+  TRY(sys::send_descriptor(manager.get(), ends.second.get(), "BARRIER=1"));
   ends.second.reset();
   pollfd watched{ends.first.get(), 0, 0};
   (void)::poll(&watched, 1, kBarrierTime_ms);
@@ -126,8 +110,10 @@ Result<> pass_readiness_on(const UniqueFd& socket, pid_t pid) {
     char text[4096];
     const ssize_t size = ::recv(socket.get(), text, sizeof text, MSG_DONTWAIT);
     if (size > 0 && says_ready({text, static_cast<std::size_t>(size)})) {
-      TRY(send_to_manager("READY=1\nMAINPID=" + std::to_string(pid), -1));
-      return await_manager();
+      const UniqueFd manager = TRY(connect_to_manager());
+      const std::string ready = "READY=1\nMAINPID=" + std::to_string(pid);
+      if (::send(manager.get(), ready.data(), ready.size(), MSG_NOSIGNAL) < 0) return fail_errno("notifying the service manager");
+      return await_manager(manager);
     }
     if (size <= 0 && watched[1].revents != 0) return {};
   }
