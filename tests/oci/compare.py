@@ -6,6 +6,7 @@ Configurations are those of real engines in configs/, with paths fitted to this 
 specification allows. A difference that is meant is a row of EXPLAINED, with its reason; anything else is a failure."""
 
 import argparse
+import atexit
 import copy
 import glob
 import json
@@ -297,6 +298,15 @@ def random_config(base, rng):
     return config
 
 
+def clear_away(place):
+    shutil.rmtree(place, ignore_errors=True)
+    for hierarchy in glob.glob("/sys/fs/cgroup/**/clawrun-compare", recursive=True):
+        try:
+            os.rmdir(hierarchy)
+        except OSError:
+            pass
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("clawrun")
@@ -305,6 +315,7 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     place = tempfile.mkdtemp(prefix="clawrun-compare.")
+    atexit.register(clear_away, place)  # also where this fails
     os.chmod(place, 0o755)
     root = make_root(place)
     configs = [(os.path.basename(path), fit(json.load(open(path)), place, root)) for path in sorted(glob.glob(f"{HERE}/configs/*config.json"))
@@ -336,12 +347,6 @@ def main():
             for row in rows[:20]:
                 print(f"#   {row}")
     print(f"1..{count}")
-    shutil.rmtree(place, ignore_errors=True)
-    for hierarchy in glob.glob("/sys/fs/cgroup/**/clawrun-compare", recursive=True):
-        try:
-            os.rmdir(hierarchy)
-        except OSError:
-            pass
     sys.exit(1 if bad else 0)
 
 
