@@ -20,8 +20,6 @@ namespace clawrun::sys {
 namespace {
 
 constexpr const char* kOwnFile = "/proc/self/exe";
-// How the path gets over the second execve(2): by then the link of /proc/self/exe says "/".
-constexpr const char* kPathVariable = "CLAWRUN_OWN_PATH";
 constexpr std::size_t kMaxProgramBytes = std::size_t{256} << 20U;
 constexpr std::size_t kMaxArgumentBytes = std::size_t{16} << 20U;
 
@@ -83,7 +81,7 @@ std::string link_text() {
 
 Result<> leave_own_file() {
   if (!can_be_written() || has_left()) return {};
-  if (executed_by_descriptor() && ::getenv(kPathVariable) != nullptr)
+  if (executed_by_descriptor() && ::getenv(kOwnPathVariable) != nullptr)
     return fail(ErrorKind::kInternal, "clawrun's own file can still be written after a second execve(2)");
   UniqueFd program = read_only_mount();
   if (!program.valid()) program = TRY(sealed_copy());
@@ -91,14 +89,14 @@ Result<> leave_own_file() {
   // Of a caller that gave none at all.
   if (arguments.empty()) arguments.assign(1, '\0');
   const std::vector<char*> argv = pointers(arguments);
-  if (::setenv(kPathVariable, link_text().c_str(), 1) != 0) return fail_errno("setting " + std::string(kPathVariable));
+  if (::setenv(kOwnPathVariable, link_text().c_str(), 1) != 0) return fail_errno("setting " + std::string(kOwnPathVariable));
   ::syscall(SYS_execveat, program.get(), "", argv.data(), environ, AT_EMPTY_PATH);
   return fail_errno("executing clawrun from where no container can write it");
 }
 
 std::string own_path() {
   if (!has_left()) return link_text();
-  const char* path = ::getenv(kPathVariable);
+  const char* path = ::getenv(kOwnPathVariable);
   return path == nullptr ? "" : path;
 }
 

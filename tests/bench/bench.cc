@@ -25,9 +25,14 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+struct Step {
+  std::vector<std::string> words;
+  bool timed = true;
+};
+
 struct Row {
   std::string name;
-  std::vector<std::string> words;
+  std::vector<Step> steps;
   std::vector<double> us;  // one for each round
   std::string failure;     // why it is left out; "" where it works
 };
@@ -39,12 +44,14 @@ struct Options {
   std::string json;
   std::string label;
   std::string rows;
+  std::vector<std::string> against;
 };
 
 constexpr char kUsage[] =
-    "usage: bench [--rounds N] [--warmup N] [--seed N] [--label TEXT] [--json FILE] ROWS\n"
-    "ROWS is a file: one command a line, its name and its words separated by tabs. Rows named \"bare\" and \"bwrap\" are what the\n"
-    "others are compared with.\n";
+    "usage: bench [--rounds N] [--warmup N] [--seed N] [--label TEXT] [--json FILE] [--against NAME]... ROWS\n"
+    "ROWS is a file: one row a line, its name and the words of its command separated by tabs. The word \";\" begins another command\n"
+    "of the row, one that begins with the word \"@\" is not timed, and {n} in a word is a number that no round has twice. With\n"
+    "--against NAME all are compared with the row NAME, and rows GROUP/... with the row GROUP/NAME.\n";
 
 [[noreturn]] void die(const std::string& text) {
   std::fprintf(stderr, "bench: %s\n", text.c_str());
@@ -71,7 +78,18 @@ std::vector<Row> read_rows(const std::string& path) {
     if (words.size() < 2 || line.starts_with('#')) continue;
     Row row;
     row.name = words[0];
-    row.words.assign(words.begin() + 1, words.end());
+    row.steps.emplace_back();
+    for (std::size_t i = 1; i < words.size(); ++i) {
+      Step& step = row.steps.back();
+      if (words[i] == ";")
+        row.steps.emplace_back();
+      else if (words[i] == "@" && step.words.empty())
+        step.timed = false;
+      else
+        step.words.push_back(words[i]);
+    }
+    for (const Step& step : row.steps)
+      if (step.words.empty()) die(path + ": the row " + row.name + " has an empty command");
     rows.push_back(std::move(row));
   }
   if (rows.empty()) die(path + " names no command");
@@ -83,10 +101,17 @@ struct Ended {
   int status = 0;
 };
 
+std::string with_number(std::string word, const std::string& number) {
+  for (std::size_t at = word.find("{n}"); at != std::string::npos; at = word.find("{n}", at)) word.replace(at, 3, number);
+  return word;
+}
+
 // posix_spawn to the end of waitpid. `error_fd` is the command's stderr.
-Ended time_once(const Row& row, int null_fd, int error_fd) {
+Ended time_step(const Step& step, const std::string& number, int null_fd, int error_fd) {
+  std::vector<std::string> words;
+  for (const std::string& word : step.words) words.push_back(with_number(word, number));
   std::vector<char*> argv;
-  for (const std::string& word : row.words) argv.push_back(const_cast<char*>(word.c_str()));
+  for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
@@ -104,6 +129,20 @@ Ended time_once(const Row& row, int null_fd, int error_fd) {
   if (error != 0) ended.status = -1;
   posix_spawn_file_actions_destroy(&actions);
   return ended;
+}
+
+// All commands of the row until one fails.
+Ended time_once(const Row& row, int null_fd, int error_fd) {
+  static unsigned long count = 0;
+  const std::string number = std::to_string(::getpid()) + "-" + std::to_string(++count);
+  Ended all;
+  for (const Step& step : row.steps) {
+    const Ended one = time_step(step, number, null_fd, error_fd);
+    if (step.timed) all.us += one.us;
+    all.status = one.status;
+    if (one.status != 0) break;
+  }
+  return all;
 }
 
 // The first line of what the command says on stderr, for a row that does not work here.
@@ -147,13 +186,14 @@ struct Figures {
   double min = 0;
   double median = 0;
   double p95 = 0;
+  double p99 = 0;
 };
 
 Figures figures_of(const Row& row) {
   std::vector<double> sorted = row.us;
   std::ranges::sort(sorted);
   const auto at = [&](double part) { return sorted[static_cast<std::size_t>(part * static_cast<double>(sorted.size() - 1))]; };
-  return sorted.empty() ? Figures{} : Figures{sorted.front(), at(0.5), at(0.95)};
+  return sorted.empty() ? Figures{} : Figures{sorted.front(), at(0.5), at(0.95), at(0.99)};
 }
 
 const Row* find(const std::vector<Row>& rows, std::string_view name) {
@@ -173,15 +213,27 @@ std::string ratio(const Row& row, const Row* other, double Figures::*figure) {
   return number(figures_of(row).*figure / (figures_of(*other).*figure), 2);
 }
 
+// The row that `row` is compared with.
+const Row* peer_of(const std::vector<Row>& rows, const Row& row, const std::string& name) {
+  const std::size_t slash = row.name.find('/');
+  return find(rows, slash == std::string::npos ? name : row.name.substr(0, slash + 1) + name);
+}
+
 std::string table(const std::vector<Row>& rows, const Options& options) {
-  const Row* bwrap = find(rows, "bwrap");
-  const Row* bare = find(rows, "bare");
-  std::vector<std::vector<std::string>> cells{{"command", "min us", "median us", "p95 us", "median/bwrap", "min/bwrap", "median/bare"}};
+  std::vector<std::vector<std::string>> cells{{"command", "min us", "median us", "p95 us", "p99 us"}};
+  for (const std::string& name : options.against) {
+    cells[0].push_back("median/" + name);
+    cells[0].push_back("min/" + name);
+  }
   for (const Row& row : rows) {
     if (!row.failure.empty()) continue;
     const Figures f = figures_of(row);
-    cells.push_back({row.name, number(f.min, 0), number(f.median, 0), number(f.p95, 0), ratio(row, bwrap, &Figures::median), ratio(row, bwrap, &Figures::min),
-                     ratio(row, bare, &Figures::median)});
+    cells.push_back({row.name, number(f.min, 0), number(f.median, 0), number(f.p95, 0), number(f.p99, 0)});
+    for (const std::string& name : options.against) {
+      const Row* peer = peer_of(rows, row, name);
+      cells.back().push_back(ratio(row, peer, &Figures::median));
+      cells.back().push_back(ratio(row, peer, &Figures::min));
+    }
   }
   std::string text = options.label + (options.label.empty() ? "" : ": ") + std::to_string(options.rounds) + " rounds\n";
   for (const auto& line : cells)
@@ -207,22 +259,28 @@ std::string quoted(std::string_view text) {
 }
 
 std::string json(const std::vector<Row>& rows, const Options& options) {
-  const Row* bwrap = find(rows, "bwrap");
-  const Row* bare = find(rows, "bare");
   const auto or_null = [](std::string text) { return text == "-" ? "null" : text; };
   std::string text = "{\"label\":" + quoted(options.label) + ",\"rounds\":" + std::to_string(options.rounds) + ",\"rows\":[";
   for (const Row& row : rows) {
     const Figures f = figures_of(row);
     text += (&row == rows.data() ? "\n{" : ",\n{") + std::string("\"name\":") + quoted(row.name) + ",\"command\":[";
-    for (const std::string& word : row.words) text += (&word == row.words.data() ? "" : ",") + quoted(word);
+    for (const Step& step : row.steps) {
+      if (&step != row.steps.data()) text += ",\";\",";
+      for (const std::string& word : step.words) text += (&word == step.words.data() ? "" : ",") + quoted(word);
+    }
     text += "],";
     if (!row.failure.empty()) {
       text += "\"failure\":" + quoted(row.failure) + "}";
       continue;
     }
     text += "\"min_us\":" + number(f.min, 1) + ",\"median_us\":" + number(f.median, 1) + ",\"p95_us\":" + number(f.p95, 1) +
-            ",\"median_to_bwrap\":" + or_null(ratio(row, bwrap, &Figures::median)) + ",\"min_to_bwrap\":" + or_null(ratio(row, bwrap, &Figures::min)) +
-            ",\"median_to_bare\":" + or_null(ratio(row, bare, &Figures::median)) + "}";
+            ",\"p99_us\":" + number(f.p99, 1);
+    for (const std::string& name : options.against) {
+      const Row* peer = peer_of(rows, row, name);
+      text += ",\"median_to_" + name + "\":" + or_null(ratio(row, peer, &Figures::median)) + ",\"min_to_" + name +
+              "\":" + or_null(ratio(row, peer, &Figures::min));
+    }
+    text += "}";
   }
   return text + "]}\n";
 }
@@ -249,6 +307,8 @@ Options parse(int argc, char** argv) {
       options.label = value();
     else if (word == "--json")
       options.json = value();
+    else if (word == "--against")
+      options.against.push_back(value());
     else if (!word.starts_with('-') && options.rows.empty())
       options.rows = word;
     else
