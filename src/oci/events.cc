@@ -144,13 +144,50 @@ Json hugetlb_json(const cgroup::Details& details) {
   return json;
 }
 
+void add(Json& json, const char* key, const std::string& text) {
+  if (!text.empty()) json[key] = text;
+}
+
+Json rdt_json(const resctrl::Stats& stats) {
+  Json json = Json::object();
+  if (stats.cache) {
+    Json info = Json::object();
+    add(info, "cbm_mask", stats.cache->mask);
+    add(info, "min_cbm_bits", stats.cache->least_bits);
+    add(info, "num_closids", stats.cache->groups);
+    json["l3_cache_info"] = std::move(info);
+  }
+  add(json, "l3_cache_schema_root", stats.cache_root_line);
+  add(json, "l3_cache_schema", stats.cache_line);
+  if (stats.bandwidth) {
+    Json info = Json::object();
+    add(info, "bandwidth_gran", stats.bandwidth->step);
+    add(info, "delay_linear", stats.bandwidth->linear);
+    add(info, "min_bandwidth", stats.bandwidth->least);
+    add(info, "num_closids", stats.bandwidth->groups);
+    json["mem_bw_info"] = std::move(info);
+  }
+  add(json, "mem_bw_schema_root", stats.bandwidth_root_line);
+  add(json, "mem_bw_schema", stats.bandwidth_line);
+  for (const resctrl::Use& use : stats.uses) {
+    Json bandwidth = Json::object();
+    add(bandwidth, "mbm_total_bytes", use.total_bytes);
+    add(bandwidth, "mbm_local_bytes", use.local_bytes);
+    if (stats.counts_bandwidth) json["mbm_stats"].push_back(std::move(bandwidth));
+    Json occupancy = Json::object();
+    add(occupancy, "llc_occupancy", use.occupied_bytes);
+    if (stats.counts_occupancy) json["cmt_stats"].push_back(std::move(occupancy));
+  }
+  return json;
+}
+
 std::string line(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 }  // namespace
 
-std::string stats_json(const std::string& id, const cgroup::Details& details) {
+std::string stats_json(const std::string& id, const cgroup::Details& details, const std::optional<resctrl::Stats>& rdt) {
   Json data = Json::object();
   data["cpu"] = cpu_json(details);
   data["cpuset"] = cpuset_json(details);
@@ -158,7 +195,7 @@ std::string stats_json(const std::string& id, const cgroup::Details& details) {
   data["pids"] = pids_json(details.usage);
   data["blkio"] = blkio_json(details);
   data["hugetlb"] = hugetlb_json(details);
-  data["intel_rdt"] = Json::object();
+  data["intel_rdt"] = rdt ? rdt_json(*rdt) : Json::object();
   data["network_interfaces"] = nullptr;
   return line({{"type", "stats"}, {"id", id}, {"data", std::move(data)}});
 }

@@ -15,7 +15,7 @@ using Json = nlohmann::json;
 }  // namespace
 
 TEST_CASE("statistics of nothing have the whole shape") {
-  const Json json = Json::parse(stats_json("c1", {}));
+  const Json json = Json::parse(stats_json("c1", {}, {}));
   CHECK(json["type"] == "stats");
   CHECK(json["id"] == "c1");
   const Json& data = json["data"];
@@ -43,7 +43,7 @@ TEST_CASE("statistics in the units and under the names that engines read") {
   details.io_service_bytes = {{8, 0, "Read", 4096}};
   details.hugetlb = {{"2MB", {1, 2, 3}}};
   details.memory_pressure.emplace();
-  Json data = Json::parse(stats_json("c", details))["data"];
+  Json data = Json::parse(stats_json("c", details, {}))["data"];
   CHECK(data["cpu"]["usage"]["total"] == 5000);
   CHECK(data["cpu"]["usage"]["user"] == 2000);
   CHECK(data["cpu"]["usage"]["kernel"] == 3000);
@@ -60,14 +60,25 @@ TEST_CASE("statistics in the units and under the names that engines read") {
   CHECK(data["hugetlb"]["2MB"] == Json{{"usage", 1}, {"max", 2}, {"failcnt", 3}});
   details.usage.pids_limit = cgroup::kUnlimited;
   details.cpuset_cpus = "junk,5-1";
-  data = Json::parse(stats_json("c\xff\n", details))["data"];
+  data = Json::parse(stats_json("c\xff\n", details, {}))["data"];
   CHECK_FALSE(data["pids"].contains("limit"));
   CHECK(data["cpuset"]["cpus"].empty());
 }
 
 TEST_CASE("an event of memory that ran out, on one line") {
   CHECK(oom_json("a") == R"({"type":"oom","id":"a"})");
-  CHECK(stats_json("a", {}).find('\n') == std::string::npos);
+  const resctrl::Stats rdt{.cache = resctrl::CacheInfo{"fffff", 1, 16},
+                           .cache_line = "L3:0=f",
+                           .bandwidth = resctrl::BandwidthInfo{10, 1, 10, 8},
+                           .bandwidth_line = "MB:0=20",
+                           .counts_bandwidth = true,
+                           .counts_occupancy = true,
+                           .uses = {{5, 3, 7}, {}}};
+  CHECK(Json::parse(stats_json("c", {}, rdt))["data"]["intel_rdt"] == Json::parse(R"({
+    "l3_cache_info": {"cbm_mask": "fffff", "min_cbm_bits": 1, "num_closids": 16}, "l3_cache_schema": "L3:0=f",
+    "mem_bw_info": {"bandwidth_gran": 10, "delay_linear": 1, "min_bandwidth": 10, "num_closids": 8}, "mem_bw_schema": "MB:0=20",
+    "mbm_stats": [{"mbm_total_bytes": 5, "mbm_local_bytes": 3}, {}], "cmt_stats": [{"llc_occupancy": 7}, {}]})"));
+  CHECK(stats_json("a", {}, {}).find('\n') == std::string::npos);
 }
 
 }  // namespace clawrun::oci

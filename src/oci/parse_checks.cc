@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "oci/annotations.h"
 #include "oci/config.h"
 #include "oci/json_reader.h"
 
@@ -88,8 +89,10 @@ Result<> check_sysctl(const Config& config) {
 
 // The rules of the filter's notifications go to a listener.
 Result<> check_seccomp(const Config& config) {
+  const Annotated annotated = TRY(annotations_of(config));
   const auto& seccomp = config.linux.seccomp;
-  if (!seccomp || !seccomp->listener_path.empty() || config.annotations.contains("run.oci.seccomp.receiver")) return {};
+  if (!seccomp || annotated.seccomp_program) return {};
+  if (!seccomp->listener_path.empty() || !annotated.seccomp_receiver.empty()) return {};
   if (std::ranges::any_of(seccomp->syscalls, [](const Syscall& rule) { return rule.action == "SCMP_ACT_NOTIFY"; }))
     return wrong("linux.seccomp.listenerPath", "is missing; SCMP_ACT_NOTIFY needs one");
   return {};

@@ -217,4 +217,14 @@ Result<Process> process_of(const JsonValue& value) {
   return process;
 }
 
+std::string ignored_capabilities(const Process& process) {
+  constexpr std::size_t kMostNames = 10;
+  const std::vector<std::string>& names = process.unknown_capabilities;
+  if (names.empty()) return {};
+  std::string text = "process.capabilities: ignoring unknown capabilities:";
+  for (std::size_t i = 0; i < names.size() && i < kMostNames; ++i) text += (i == 0 ? " " : ", ") + quoted_start(names[i]);
+  if (names.size() > kMostNames) text += ", and " + std::to_string(names.size() - kMostNames) + " more";
+  return text;
+}
+
 }  // namespace clawrun::oci

@@ -93,6 +93,13 @@ TEST_CASE("oci process: capabilities by their exact names, unknown ones listed o
   CHECK(process.capabilities->permitted == 1U);
   CHECK(process.capabilities->ambient == 0);
   CHECK(process.unknown_capabilities == std::vector<std::string>{"CAP_NEW", "chown", "CHOWN"});
+  CHECK(ignored_capabilities(process) == R"(process.capabilities: ignoring unknown capabilities: "CAP_NEW", "chown", "CHOWN")");
+  CHECK(ignored_capabilities({}) == "");
+  Process many;
+  many.unknown_capabilities.assign(10000, std::string(10000, 'X') + "\n");
+  CHECK(ignored_capabilities(many).size() < 5000);
+  CHECK(ignored_capabilities(many).ends_with(", and 9990 more"));
+  CHECK(ignored_capabilities(many).find('\n') == std::string::npos);
   CHECK(process_from(with(R"("capabilities":{})")).capabilities);
   CHECK_FALSE(process_from(with(R"("capabilities":null)")).capabilities);
   CHECK(error_of(with(R"("capabilities":{"bounding":"CAP_CHOWN"})")) ==
