@@ -59,16 +59,14 @@ Filter native_only() {
   return filter;
 }
 
-struct ModeRow {
-  const char* call;
-  unsigned mode;  // which argument
-  int flags;      // which one says whether a file is made at all; -1: always
-};
-
-constexpr ModeRow kModes[] = {{"chmod", 1, -1}, {"fchmod", 1, -1},  {"fchmodat", 2, -1}, {"fchmodat2", 2, -1}, {"creat", 1, -1},
-                              {"mknod", 1, -1}, {"mknodat", 2, -1}, {"open", 2, 1},      {"openat", 3, 2}};
+constexpr SetIdCall kModes[] = {{"chmod", 1, -1}, {"fchmod", 1, -1},  {"fchmodat", 2, -1}, {"fchmodat2", 2, -1}, {"creat", 1, -1},
+                                {"mknod", 1, -1}, {"mknodat", 2, -1}, {"open", 2, 1},      {"openat", 3, 2}};
 
 }  // namespace
+
+std::span<const SetIdCall> set_id_calls() {
+  return kModes;
+}
 
 std::vector<sock_filter> keep_parent_death_signal() {
   Filter filter = native_only();
@@ -85,8 +83,8 @@ std::vector<sock_filter> refuse_set_id_files() {
   constexpr std::uint32_t kSetId = 06000;
   constexpr std::uint32_t kMakes = O_CREAT | (O_TMPFILE & ~O_DIRECTORY);
   Filter filter = native_only();
-  for (const ModeRow& row : kModes) {
-    const NameLookup found = syscall_number(kNativeArch, row.call);
+  for (const SetIdCall& row : kModes) {
+    const NameLookup found = syscall_number(kNativeArch, row.name);
     if (found.status != NameStatus::kKnown) continue;
     add(filter, BPF_LD | BPF_W | BPF_ABS, kNr);
     add(filter, BPF_JMP | BPF_JEQ | BPF_K, static_cast<std::uint32_t>(found.number), 0, row.flags < 0 ? 4 : 6);
@@ -99,8 +97,7 @@ std::vector<sock_filter> refuse_set_id_files() {
     answer(filter, kRefused);
     answer(filter, SECCOMP_RET_ALLOW);
   }
-  // Their modes lie in memory, which a filter cannot read.
-  for (const char* call : {"openat2", "io_uring_setup"}) {
+  for (const char* call : kSetIdInMemory) {
     add(filter, BPF_LD | BPF_W | BPF_ABS, kNr);
     add(filter, BPF_JMP | BPF_JEQ | BPF_K, static_cast<std::uint32_t>(syscall_number(kNativeArch, call).number), 0, 1);
     answer(filter, SECCOMP_RET_ERRNO | ENOSYS);

@@ -3,6 +3,7 @@
 
 #include <linux/filter.h>
 
+#include <span>
 #include <vector>
 
 #include "seccomp/program.h"
@@ -20,5 +21,16 @@ std::vector<sock_filter> keep_parent_death_signal();
 // answers ENOSYS), and the entries of other architectures: for a sandbox that may write to a directory of the caller, where
 // such a file would have the caller's identity.
 std::vector<sock_filter> refuse_set_id_files();
+
+// What that filter looks at, for whoever says the same in other words.
+struct SetIdCall {
+  const char* name;
+  unsigned mode;  // which argument
+  int flags;      // which one says whether a file is made at all; -1: always
+};
+std::span<const SetIdCall> set_id_calls();
+
+// Their modes lie in memory, which a filter cannot read.
+inline constexpr const char* kSetIdInMemory[] = {"openat2", "io_uring_setup"};
 
 }  // namespace clawrun::seccomp
