@@ -142,6 +142,10 @@ void enter_workdir(const ChildPlan& plan) {
   char path[4096];
   const long size = sys(__NR_getcwd, path, sizeof path);
   if (size < 0 || path[0] != '/') fail(plan, Step::kWorkdir, size < 0 ? size : kEnoent);
+  if (!plan.send_workdir) return;
+  const long fd = must(plan, Step::kWorkdir, sys(__NR_openat, AT_FDCWD, ".", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  must(plan, Step::kWorkdir, send_descriptor(plan.control_fd, static_cast<int>(fd)));
+  sys(__NR_close, fd);
 }
 
 // The first candidate that can be executed, as execvp(3) would find it. Looked up before the filters are loaded, so that
@@ -274,22 +278,28 @@ void command_main(void* argument) {
   drop_capabilities(plan, 0);
   must(plan, Step::kNoNewPrivs, sys(__NR_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
   // Moved out of the way first: any of the three may already have a number that another is to get.
-  constexpr int kAside = 6;
+  constexpr int kAside = 7;
   const long control = must(plan, Step::kExecInit, sys(__NR_fcntl, plan.control_fd, F_DUPFD, kAside));
   const long gate = must(plan, Step::kExecInit, sys(__NR_fcntl, start.gate[1], F_DUPFD, kAside));
   const long image = must(plan, Step::kExecInit, sys(__NR_fcntl, plan.init_fd, F_DUPFD_CLOEXEC, kAside));
   const long report = must(plan, Step::kExecInit, sys(__NR_fcntl, plan.report_fd, F_DUPFD_CLOEXEC, kAside));
+  const bool has_deadline = plan.deadline_fd >= 0;
+  const long deadline = has_deadline ? must(plan, Step::kExecInit, sys(__NR_fcntl, plan.deadline_fd, F_DUPFD, kAside)) : -1;
   must(plan, Step::kExecInit, sys(__NR_dup3, control, init::kControlFd, 0));
   must(plan, Step::kExecInit, sys(__NR_dup3, gate, init::kGateFd, 0));
   if (plan.init_lingers) must(plan, Step::kExecInit, sys(__NR_dup3, control, init::kLingerFd, 0));
-  int keep[5] = {init::kControlFd, init::kGateFd};
+  if (has_deadline) must(plan, Step::kExecInit, sys(__NR_dup3, deadline, init::kDeadlineFd, 0));
+  int keep[6] = {init::kControlFd, init::kGateFd};
   std::size_t count = 2;
   if (plan.init_lingers) keep[count++] = init::kLingerFd;
+  if (has_deadline) keep[count++] = init::kDeadlineFd;
   insert(keep, count, static_cast<int>(image));
   insert(keep, count, static_cast<int>(report));
   close_all_but(plan, keep, count);
   // Not stdio: a reader of the command's output must see its end when the command closes it.
   for (int fd = 0; fd <= 2; ++fd) sys(__NR_close, fd);
+  // The signal comes from the thread that is the parent. From here on the end of the process is seen by init on its socket.
+  if (plan.outlives_thread) must(plan, Step::kParentDeath, sys(__NR_prctl, PR_SET_PDEATHSIG, 0, 0, 0, 0));
   const char* const argv[] = {"clawrun-init", nullptr};
   const char* const envp[] = {nullptr};
   const long error = sys(__NR_execveat, image, "", argv, envp, 0x1000 /* AT_EMPTY_PATH */);

@@ -116,10 +116,13 @@ struct ChildPlan {
   int report_fd = -1;   // the child's to make: its read end is sent on control_fd, so that no fork of the host holds an end
   int control_fd = -1;  // SOCK_SEQPACKET to the supervisor: one byte opens the gate; a terminal is
                         // sent back on it
-  int stdio[3] = {-1, -1, -1};  // what becomes 0, 1 and 2; -1: left as it is
-  bool init_lingers = false;    // init ends when the supervisor says so: init/protocol.h
-  int init_fd = -1;             // the sealed memfd of init; -1: the command is pid 1 itself
-  int* keep_fds = nullptr;      // ascending: what must survive the first closing; with room for one more, the report
+  int stdio[3] = {-1, -1, -1};   // what becomes 0, 1 and 2; -1: left as it is
+  bool init_lingers = false;     // init ends when the supervisor says so: init/protocol.h
+  int init_fd = -1;              // the sealed memfd of init; -1: the command is pid 1 itself
+  int deadline_fd = -1;          // init's timer: init/protocol.h
+  bool outlives_thread = false;  // with init: the sandbox is to end with the process that started it, not with its thread
+  bool send_workdir = false;     // the directory where the command starts is sent on control_fd, for the files in it
+  int* keep_fds = nullptr;       // ascending: what must survive the first closing; with room for one more, the report
   std::size_t keep_fd_count = 0;
   const int* preserve_fds = nullptr;  // ascending: what the command is given besides stdio
   std::size_t preserve_fd_count = 0;

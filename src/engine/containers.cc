@@ -19,10 +19,14 @@
 #include "cgroup/join.h"
 #include "container/landlock.h"
 #include "container/launch.h"
+#include "engine/container_bundle.h"
 #include "engine/containers_manage.h"
 #include "engine/foreground.h"
+#include "engine/intel_rdt.h"
 #include "engine/notify.h"
+#include "launch/hook_output.h"
 #include "launch/hooks.h"
+#include "oci/annotations.h"
 #include "oci/resources.h"
 #include "oci/seccomp.h"
 #include "state/container_process.h"
@@ -38,83 +42,40 @@ using state::Container;
 using state::ContainerRecord;
 using state::ContainerStatus;
 
-Result<std::string> absolute(const std::string& path) {
-  char* resolved = ::realpath(path.empty() ? "." : path.c_str(), nullptr);
-  if (resolved == nullptr) return fail_errno(quoted(path));
-  std::string text = resolved;
-  ::free(resolved);
-  return text;
-}
-
-// RFC 3339 with nanoseconds.
-std::string now() {
-  timespec time{};
-  ::clock_gettime(CLOCK_REALTIME, &time);
-  std::tm parts{};
-  ::gmtime_r(&time.tv_sec, &parts);
-  char text[64];
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
-  char digits[16];
-  std::snprintf(digits, sizeof digits, ".%09ldZ", time.tv_nsec);
-  return std::string(text) + digits;
-}
-
-// What config.json and the words of the command line come to.
-struct Bundle {
-  std::string path;
-  std::string text;  // of config.json
-  oci::Config config;
-  std::string rootfs;
-};
-
-Result<Bundle> read_bundle(const CreateOptions& options) {
-  Bundle bundle;
-  auto path = absolute(options.bundle);
-  if (!path) return while_doing("bundle", path.error());
-  bundle.path = std::move(*path);
-  const std::string file = options.config.empty() ? bundle.path + "/config.json" : options.config;
-  auto text = sys::read_file(file, oci::kMaxConfigBytes);
-  if (!text && text.error().errno_value == ENOENT)
-    return fail(ErrorKind::kInvalid, "JSON specification file " + shown(file) + " not found");
-  if (!text) return std::unexpected(std::move(text).error());
-  bundle.text = std::move(*text);
-  bundle.config = TRY(oci::parse_config(bundle.text));
-  TRY(oci::check_config(bundle.config));
-  const std::string root =
-      bundle.config.root.path.starts_with('/') ? bundle.config.root.path : bundle.path + "/" + bundle.config.root.path;
-  auto rootfs = absolute(root);
-  if (!rootfs) return while_doing("invalid rootfs: root.path", rootfs.error());
-  bundle.rootfs = std::move(*rootfs);
-  struct stat info {};
-  if (::stat(bundle.rootfs.c_str(), &info) != 0) return fail_errno("invalid rootfs: root.path " + quoted(bundle.rootfs));
-  if (!S_ISDIR(info.st_mode))
-    return fail(ErrorKind::kInvalid, "invalid rootfs: root.path " + quoted(bundle.rootfs) + " is not a directory");
-  return bundle;
-}
-
 // What this version cannot give is said, never passed over.
 Result<> check_supported(const oci::Config& config) {
-  if (!config.linux.net_devices.empty())
-    return fail(ErrorKind::kUnsupported, "linux.netDevices: network devices cannot be moved into containers yet");
-  if (config.linux.intel_rdt)
-    return fail(ErrorKind::kUnsupported, "linux.intelRdt: not supported yet; remove it from config.json");
   if (!config.process) return fail(ErrorKind::kInvalid, "process: a container cannot be made without one");
   TRY(container::landlock_of(config));
   return {};
 }
 
+void warn_of_capabilities(const Runtime& runtime, const oci::Process& process) {
+  const std::string ignored = oci::ignored_capabilities(process);
+  if (!ignored.empty() && runtime.warn) runtime.warn(ignored);
+}
+
 Result<container::Filters> filters_of(const oci::Config& config) {
   container::Filters filters;
+  oci::Annotated annotated = TRY(oci::annotations_of(config));
+  if (annotated.seccomp_program) {
+    filters.programs.push_back(std::move(*annotated.seccomp_program));
+    return filters;
+  }
   if (!config.linux.seccomp) return filters;
   oci::SeccompOptions options;
-  const auto annotation = config.annotations.find("run.oci.seccomp_fail_unknown_syscall");
-  options.fail_unknown_syscall = annotation != config.annotations.end() && annotation->second == "1";
+  options.fail_unknown_syscall = annotated.fails_unknown_syscall;
   oci::SeccompPrograms compiled = TRY(oci::compile_seccomp(*config.linux.seccomp, options));
   filters.programs = std::move(compiled.programs);
   filters.flags = compiled.flags;
   filters.notify = compiled.notify;
   filters.listener_flags = compiled.listener_flags;
   return filters;
+}
+
+Result<> send_pidfd_to(const std::string& path, const std::string& what, int pidfd) {
+  if (path.empty()) return {};
+  const UniqueFd socket = TRY(connect_socket(path, what));
+  return send_pidfd(socket.get(), pidfd);
 }
 
 // 3 .. 3+n-1 must be there: what is opened later would take the place of a missing one.
@@ -135,20 +96,6 @@ unsigned listen_fds() {
   return static_cast<unsigned>(parse_unsigned(count, 4096).value_or(0));
 }
 
-Result<cgroup::Place> find_place(const Runtime& runtime, const std::string& id, const oci::Config& config,
-                                 const cgroup::Limits& limits) {
-  cgroup::ContainerPlaceRequest request;
-  request.driver =
-      runtime.cgroup_manager == CgroupManager::kSystemd ? cgroup::DriverChoice::kSystemd : cgroup::DriverChoice::kCgroupfs;
-  request.path = config.linux.cgroups_path;
-  request.id = id;
-  request.limits = &limits;
-  request.description = "clawrun container " + id;
-  request.properties = oci::systemd_properties_of(config.annotations);
-  const cgroup::View view = TRY(cgroup::current_view());
-  return cgroup::find_container_place(view, request);
-}
-
 // One `create`: what it has made is gone again unless keep() was called.
 class Creation {
  public:
@@ -160,11 +107,14 @@ class Creation {
     if (!container_ || kept_) return;
     (void)group_.end();
     (void)destroy(*container_, {}, &bundle_.config);
+    if (rdt_) rdt_->take_back();
   }
 
   // `console`: a connected socket for the terminal, or -1.
   Result<> make(int console) {
     TRY(check_supported(bundle_.config));
+    annotated_ = TRY(oci::annotations_of(bundle_.config));
+    warn_of_capabilities(runtime_, *bundle_.config.process);
     const container::Filters filters = TRY(filters_of(bundle_.config));
     const unsigned listening = listen_fds();
     const unsigned preserved = std::max(options_.preserve_fds, listening);
@@ -176,8 +126,10 @@ class Creation {
       place = TRY(find_place(runtime_, id_, bundle_.config, *limits));
       if (!place->usable()) place.reset();
     }
+    rdt_ = TRY(find_rdt_group(bundle_.config, id_));
     container_ = TRY(Container::create(container_root(runtime_), id_));
     TRY(write_record(place));
+    if (rdt_) TRY(make_rdt_group());
     TRY(container_->write_config(bundle_.text));
     TRY(offer_notify_socket(container_->path(), bundle_.config));
     TRY(container_->make_gate());
@@ -207,9 +159,21 @@ class Creation {
     record_.created = now();
     record_.annotations = bundle_.config.annotations;
     if (place) record_.location = cgroup::Group::locate(*place, id_);
+    if (rdt_) record_.intel_rdt_path = rdt_->own();
     record_.systemd_cgroup = runtime_.cgroup_manager == CgroupManager::kSystemd;
     record_.rootless = runtime_.rootless.value_or(::geteuid() != 0);
     return container_->write(record_);
+  }
+
+  Result<> make_rdt_group() {
+    if (auto made = rdt_->make(); !made) {
+      // Somebody else's, made since it was looked for.
+      record_.intel_rdt_path.clear();
+      TRY(container_->write(record_));
+      return while_doing("linux.intelRdt", made.error());
+    }
+    if (auto configured = rdt_->configure(); !configured) return while_doing("linux.intelRdt", configured.error());
+    return {};
   }
 
   Result<> start(const container::Filters& filters, int console, unsigned preserved, unsigned listening) {
@@ -229,6 +193,9 @@ class Creation {
     launch.console_socket = console;
     launch.gate = gate.get();
     launch.report = report.get();
+    const launch::HookOutput output = TRY(launch::HookOutput::open(bundle_.config));
+    launch.hooks_stdout = output.out.get();
+    launch.hooks_stderr = output.err.get();
     launch.preserve_fds = preserved;
     launch.listen_fds = listening;
     if (const char* names = ::getenv("LISTEN_FDNAMES"); names != nullptr && listening > 0) launch.listen_names = names;
@@ -243,13 +210,12 @@ class Creation {
       record_.init = TRY(state::identify(pid));
       if (group_.needs_attach()) TRY(group_.attach(pid));
       if (!group_.empty()) record_.location = group_.location();
+      if (rdt_) TRY(rdt_->add(pid));
       return container_->write(record_);
     };
     launch.on_ready = [this](pid_t pid, int pidfd) -> Result<> {
-      if (!options_.pidfd_socket.empty()) {
-        const UniqueFd socket = TRY(connect_socket(options_.pidfd_socket, "--pidfd-socket"));
-        TRY(send_pidfd(socket.get(), pidfd));
-      }
+      TRY(send_pidfd_to(options_.pidfd_socket, "--pidfd-socket", pidfd));
+      TRY(send_pidfd_to(annotated_.pidfd_receiver, "annotations[\"run.oci.pidfd_receiver\"]", pidfd));
       if (!options_.pid_file.empty()) TRY(write_pid_file(options_.pid_file, pid));
       record_.maker = {};
       return container_->write(record_);
@@ -262,9 +228,11 @@ class Creation {
   std::string id_;
   const CreateOptions& options_;
   Bundle bundle_;
+  oci::Annotated annotated_;
   ContainerRecord record_;
   std::optional<Container> container_;
   cgroup::Group group_;
+  std::optional<resctrl::Group> rdt_;
   container::Started started_;
   bool kept_ = false;
 };
@@ -274,6 +242,13 @@ Result<UniqueFd> console_of(const CreateOptions& options) {
   return connect_socket(options.console_socket, "--console-socket");
 }
 
+Result<> run_poststart(const ContainerRecord& record, const oci::Config& config) {
+  const launch::HookOutput output = TRY(launch::HookOutput::open(config));
+  launch::HookOptions options{.directory = record.bundle};
+  output.direct(options);
+  return launch::run_hooks(config.hooks.poststart, "poststart", state::hook_state_json(record, "running"), options);
+}
+
 // With the container locked.
 Result<> start_locked(Container& container, const ContainerRecord& record, const oci::Config& config) {
   const UniqueFd notify = TRY(bind_notify_socket(container.path()));
@@ -281,8 +256,7 @@ Result<> start_locked(Container& container, const ContainerRecord& record, const
   container.remove_gate();
   if (!opened) return opened;
   if (config.hooks.poststart.empty()) return pass_readiness_on(notify, record.init.pid);
-  auto done = launch::run_hooks(config.hooks.poststart, "poststart", state::hook_state_json(record, "running"),
-                                {.directory = record.bundle});
+  auto done = run_poststart(record, config);
   if (!done) {
     // runtime-spec 1.3, "Lifecycle": the container is stopped.
     (void)state::signal_process(record.init, SIGKILL);
@@ -347,24 +321,10 @@ Result<oci::Process> process_of(const oci::Config& config, const ExecInOptions& 
 
 }  // namespace
 
-namespace {
-
-// After its end: somebody else may have removed it already, and even made another of that id.
-Result<> remove_own(const Runtime& runtime, const ContainerRecord& own, const oci::Config& config, const Warn& warn) {
-  auto container = Container::open(container_root(runtime), own.id, Container::Lock::kExclusive);
-  if (!container && container.error().kind == ErrorKind::kNotFound) return {};
-  if (!container) return std::unexpected(std::move(container).error());
-  const auto record = container->read();
-  if (record && record->created != own.created) return {};
-  return destroy(*container, warn, &config);
-}
-
-}  // namespace
-
 Result<> create(const Runtime& runtime, const std::string& id, const CreateOptions& options) {
   TRY(state::check_container_id(id));
   const UniqueFd console = TRY(console_of(options));
-  Bundle bundle = TRY(read_bundle(options));
+  Bundle bundle = TRY(read_bundle(options.bundle, options.config));
   Creation creation(runtime, id, options, std::move(bundle));
   TRY(creation.make(console.get()));
   creation.keep();
@@ -385,7 +345,7 @@ Result<int> run(const Runtime& runtime, const std::string& id, const RunOptions&
   if (!options.detach && !options.create.console_socket.empty())
     return fail(ErrorKind::kUsage, "cannot use console socket if runc will not detach or allocate tty");
   UniqueFd console = TRY(console_of(options.create));
-  Bundle bundle = TRY(read_bundle(options.create));
+  Bundle bundle = TRY(read_bundle(options.create.bundle, options.create.config));
   std::optional<OwnConsole> own;
   std::optional<supervise::ForwardedSignals> signals;
   if (!options.detach) {
@@ -426,6 +386,7 @@ Result<int> exec_in(const Runtime& runtime, const std::string& id, const ExecInO
   const std::string text = TRY(found.container.read_config());
   const oci::Config config = TRY(oci::parse_config(text));
   const oci::Process process = TRY(process_of(config, options));
+  warn_of_capabilities(runtime, process);
   if (options.detach && process.terminal && options.console_socket.empty())
     return fail(ErrorKind::kUsage, "cannot allocate tty if runc will detach without setting console socket");
   TRY(check_preserved(options.preserve_fds));
@@ -434,6 +395,8 @@ Result<int> exec_in(const Runtime& runtime, const std::string& id, const ExecInO
   join.init = record.init.pid;
   join.is_alive = [&record] { return state::is_alive(record.init); };
   join.filters = TRY(filters_of(config));
+  const auto rdt = TRY(rdt_group_of(config, id));
+  if (rdt) join.on_process = [&rdt](pid_t pid) { return rdt->add(pid); };
   const cgroup::Joining groups =
       TRY(cgroup::open_for_joining(record.location, {.subgroup = options.cgroup, .init = record.init.pid}));
   join.clone_into_cgroup = groups.v2.get();
@@ -455,10 +418,7 @@ Result<int> exec_in(const Runtime& runtime, const std::string& id, const ExecInO
   }
   const container::Started started = TRY(container::join_process(config, process, join));
   if (own) own->theirs.reset();
-  if (!options.pidfd_socket.empty()) {
-    const UniqueFd socket = TRY(connect_socket(options.pidfd_socket, "--pidfd-socket"));
-    TRY(send_pidfd(socket.get(), started.pidfd.get()));
-  }
+  TRY(send_pidfd_to(options.pidfd_socket, "--pidfd-socket", started.pidfd.get()));
   if (!options.pid_file.empty()) TRY(write_pid_file(options.pid_file, started.pid));
   if (options.detach) return 0;
   const UniqueFd none;

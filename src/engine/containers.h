@@ -24,6 +24,8 @@ struct Runtime {
   std::string root;  // where the containers' states are; "": state::default_container_root()
   CgroupManager cgroup_manager = CgroupManager::kCgroupfs;
   std::optional<bool> rootless;  // runc's --rootless; unset: auto
+  // Of what is in config.json, cannot be, and stops nothing; may be empty.
+  std::function<void(const std::string& message)> warn;
 };
 
 struct CreateOptions {

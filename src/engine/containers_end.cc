@@ -9,7 +9,9 @@
 #include "base/text.h"
 #include "cgroup/location.h"
 #include "engine/containers_manage.h"
+#include "launch/hook_output.h"
 #include "launch/hooks.h"
+#include "resctrl/group.h"
 #include "state/container_process.h"
 #include "sys/sys.h"
 
@@ -116,32 +118,48 @@ Result<> kill_one(const Runtime& runtime, const std::string& id, int signal, con
   return {};
 }
 
-Result<> end_processes(const ContainerRecord& record) {
+Result<> end_processes(const ContainerRecord& record, Result<> (*end_group)(const cgroup::Location&)) {
   auto sent = state::signal_process(record.init, SIGKILL);
   if (!sent && sent.error().kind != ErrorKind::kNotFound) return while_doing("killing the container", sent.error());
-  if (owns_group(record)) TRY(cgroup::kill(record.location));
+  if (owns_group(record)) TRY(end_group(record.location));
   if (!state::wait_for_end(record.init, kDyingTime)) return fail(ErrorKind::kSystem, "container init still running");
   return {};
 }
 
 struct Poststop {
   std::vector<oci::Hook> hooks;
+  launch::HookOutput output;
   std::string problem;
 };
 
+Poststop poststop_of(const oci::Config& config) {
+  Poststop poststop{.hooks = config.hooks.poststop, .output = {}, .problem = {}};
+  if (poststop.hooks.empty()) return poststop;
+  // They run all the same: nothing else undoes what the hooks before them did.
+  auto output = launch::HookOutput::open(config);
+  if (output) poststop.output = std::move(*output);
+  if (!output) poststop.problem = output.error().message;
+  return poststop;
+}
+
 Poststop poststop_of(const Container& container) {
+  const auto not_run = [](const std::string& why) {
+    return Poststop{.hooks = {}, .output = {}, .problem = "the poststop hooks were not run: " + why};
+  };
   const auto text = container.read_config();
   // A `create` that was killed before it wrote it has run no hooks that these would undo.
-  if (!text) return {{}, text.error().kind == ErrorKind::kNotFound ? "" : text.error().message};
-  auto config = oci::parse_config(*text);
-  if (!config) return {{}, config.error().message};
-  return {std::move(config->hooks.poststop), ""};
+  if (!text && text.error().kind == ErrorKind::kNotFound) return {};
+  if (!text) return not_run(text.error().message);
+  const auto config = oci::parse_config(*text);
+  if (!config) return not_run(config.error().message);
+  return poststop_of(*config);
 }
 
 void run_poststop(const Poststop& poststop, const ContainerRecord& record, const Warn& warn) {
   std::vector<std::string> problems;
-  if (!poststop.problem.empty()) problems.push_back("the poststop hooks were not run: " + poststop.problem);
+  if (!poststop.problem.empty()) problems.push_back(poststop.problem);
   launch::HookOptions options;
+  poststop.output.direct(options);
   // Some have removed the bundle already: the hooks run all the same.
   if (::access(record.bundle.c_str(), X_OK) == 0) options.directory = record.bundle;
   const std::string state = state::hook_state_json(record, "stopped");
@@ -166,7 +184,7 @@ Result<> remove_one(const Runtime& runtime, const std::string& id, const DeleteO
     // A created one goes without force, as with runc and crun: who gives up before `start` calls it so.
     if (!options.force && !may_be_removed(status)) return not_stopped(id, status);
     // Before the lock is waited for: it may be held by a runtime that waits for this very process.
-    if (options.force) TRY(end_processes(found.state.record));
+    if (options.force) TRY(end_processes(found.state.record, cgroup::kill));
   }
   Container container = TRY(Container::open(container_root(runtime), id, Container::Lock::kExclusive,
                                             options.force ? kForceLockTime : Container::kLockTime));
@@ -214,15 +232,22 @@ Result<> destroy(Container& container, const Warn& warn, const oci::Config* conf
   // The `create` that made it was killed before it had anything else.
   if (!record && record.error().kind == ErrorKind::kNotFound) return container.remove();
   if (!record) return std::unexpected(record.error());
-  const Poststop poststop = config != nullptr ? Poststop{config->hooks.poststop, ""} : poststop_of(container);
-  TRY(end_processes(*record));
-  if (owns_group(*record)) TRY(cgroup::remove(record->location));
+  const Poststop poststop = config != nullptr ? poststop_of(*config) : poststop_of(container);
+  TRY(end_processes(*record, cgroup::end));
   if (record->init.pid == 0 && record->location.driver == cgroup::Driver::kCgroupfs) remove_unused(record->location);
-  const std::string& rdt = record->intel_rdt_path;
-  if (!rdt.empty() && ::rmdir(rdt.c_str()) != 0 && errno != ENOENT) return fail_errno("removing " + shown(rdt));
+  TRY(resctrl::remove(record->intel_rdt_path));
   TRY(container.remove());
   run_poststop(poststop, *record, warn);
   return {};
+}
+
+Result<> remove_own(const Runtime& runtime, const ContainerRecord& own, const oci::Config& config, const Warn& warn) {
+  auto container = Container::open(container_root(runtime), own.id, Container::Lock::kExclusive);
+  if (!container && container.error().kind == ErrorKind::kNotFound) return {};
+  if (!container) return std::unexpected(std::move(container).error());
+  const auto record = container->read();
+  if (record && record->created != own.created) return {};
+  return destroy(*container, warn, &config);
 }
 
 }  // namespace clawrun::engine

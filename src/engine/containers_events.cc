@@ -4,11 +4,14 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 #include <utility>
 
 #include "cgroup/details.h"
 #include "engine/containers_manage.h"
+#include "engine/intel_rdt.h"
 #include "oci/events.h"
+#include "resctrl/stats.h"
 #include "state/container_process.h"
 #include "sys/sys.h"
 
@@ -24,11 +27,13 @@ constexpr milliseconds kLookingTime{500};
 
 class Events {
  public:
-  Events(std::string id, state::ContainerRecord record) : id_(std::move(id)), record_(std::move(record)) {}
+  Events(std::string id, state::ContainerRecord record, std::optional<resctrl::Group> rdt)
+      : id_(std::move(id)), record_(std::move(record)), rdt_(std::move(rdt)) {}
 
   [[nodiscard]] Result<std::string> stats() const {
     const cgroup::Details details = TRY(cgroup::read_details(record_.location));
-    return oci::stats_json(id_, details);
+    if (!rdt_) return oci::stats_json(id_, details, {});
+    return oci::stats_json(id_, details, resctrl::read_stats(*rdt_));
   }
 
   // Until the container has ended, or the sink wants no more.
@@ -82,6 +87,7 @@ class Events {
 
   std::string id_;
   state::ContainerRecord record_;
+  std::optional<resctrl::Group> rdt_;
   UniqueFd memory_events_;
   std::uint64_t oom_kills_ = 0;
 };
@@ -96,7 +102,10 @@ Result<> events(const Runtime& runtime, const std::string& id, const EventsOptio
     return fail(ErrorKind::kInvalid, "container with id " + id + " is not running");
   if (found.state.record.location.empty())
     return fail(ErrorKind::kUnsupported, "container " + id + " has no cgroup: nothing of it is counted");
-  Events events(id, std::move(found.state.record));
+  const std::string text = TRY(found.container.read_config());
+  const oci::Config config = TRY(oci::parse_config(text));
+  auto rdt = TRY(rdt_group_of(config, id));
+  Events events(id, std::move(found.state.record), std::move(rdt));
   if (!options.stats) return events.follow(options.interval, sink);
   const std::string line = TRY(events.stats());
   (void)sink(line);

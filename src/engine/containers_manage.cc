@@ -8,8 +8,8 @@
 
 #include "base/text.h"
 #include "cgroup/location.h"
+#include "engine/intel_rdt.h"
 #include "oci/resources.h"
-#include "sys/sys.h"
 
 namespace clawrun::engine {
 
@@ -22,6 +22,16 @@ using state::ContainerStatus;
 ContainerState as_shown(ContainerState state) {
   if (state.status == ContainerStatus::kStopped) state.record.init = {};
   return state;
+}
+
+Result<resctrl::Group> rdt_group_in(const FoundContainer& found) {
+  const std::string text = TRY(found.container.read_config());
+  const oci::Config config = TRY(oci::parse_config(text));
+  auto group = TRY(rdt_group_of(config, found.state.record.id));
+  if (!group)
+    return fail(ErrorKind::kUnsupported,
+                "container " + found.state.record.id + " has no group in resctrl: its config.json has no linux.intelRdt");
+  return std::move(*group);
 }
 
 Failure has_no_cgroup(const std::string& id, std::string_view what) {
@@ -110,15 +120,13 @@ Result<> update(const Runtime& runtime, const std::string& id, const UpdateOptio
   const state::ContainerRecord& record = found.state.record;
   // All is looked at before anything is changed.
   const cgroup::Limits limits = TRY(oci::limits_of(options.resources, oci::LimitsFor::kUpdate));
-  std::string schemata;
-  for (const std::string& schema : {options.l3_cache_schema, options.mem_bw_schema})
-    if (!schema.empty()) schemata += schema + "\n";
-  if (!schemata.empty() && record.intel_rdt_path.empty())
-    return fail(ErrorKind::kUnsupported,
-                "container " + id + " has no group of its own in resctrl: its config.json has no linux.intelRdt");
+  const std::string schemata =
+      resctrl::lines_of({.l3_cache_schema = options.l3_cache_schema, .mem_bw_schema = options.mem_bw_schema});
+  std::optional<resctrl::Group> rdt;
+  if (!schemata.empty()) rdt = TRY(rdt_group_in(found));
   if (record.location.empty() && schemata.empty()) return has_no_cgroup(id, "it has no limits to change");
   if (!record.location.empty()) TRY(cgroup::update(record.location, limits));
-  if (!schemata.empty()) TRY(sys::write_proc_file(record.intel_rdt_path + "/schemata", schemata));
+  if (rdt) TRY(rdt->write_lines(schemata));
   return {};
 }
 

@@ -32,4 +32,8 @@ using Warn = std::function<void(const std::string& message)>;
 // `config` where it is at hand: else it is read for its hooks.
 Result<> destroy(state::Container& container, const Warn& warn, const oci::Config* config = nullptr);
 
+// After the end of a container of one's own in the foreground. Somebody else may have removed it already, and even made another of
+// that id.
+Result<> remove_own(const Runtime& runtime, const state::ContainerRecord& own, const oci::Config& config, const Warn& warn);
+
 }  // namespace clawrun::engine

@@ -446,7 +446,7 @@ TEST_CASE("update writes limits, and events tell what was used") {
   if (!groups.make() || !groups.add(init.pid())) return;
   ContainerRecord record = place.record("c", init.process());
   record.location = groups.location;
-  place.make(record);
+  place.make(record, R"({"ociVersion":"1.3.0","root":{"path":"rootfs"}})");
   if (groups.text("pids.max") != "") {
     UpdateOptions options;
     options.resources.pids_limit = 77;

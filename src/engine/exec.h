@@ -2,17 +2,22 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "plan/plan.h"
 #include "spec/outcome.h"
 #include "spec/spec.h"
+#include "spec/validate.h"
 
 namespace clawrun::engine {
 
 // Resolves, validates and compiles: all that is decided before anything runs. Reads files and the host's facts; starts
 // nothing. Several problems of the specification are one error of several lines. Thread-safe.
 Result<plan::Plan> prepare(spec::SandboxSpec spec);
+
+// What is wrong with it that no host could mend, all at once. Reads nothing but the files that it names.
+std::vector<spec::Problem> problems_of(spec::SandboxSpec spec);
 
 struct ExecOptions {
   bool forward_signals = false;  // for a program that is nothing but the supervisor of this sandbox

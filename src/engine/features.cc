@@ -44,6 +44,9 @@ std::string features() {
   facts.apparmor = facts.selinux = true;
   facts.memory_policy = true;
   facts.idmap_mounts = true;
+  facts.net_devices = true;
+  facts.intel_rdt = facts.intel_rdt_schemata = facts.intel_rdt_monitoring = true;
+  facts.checkpoint = true;
   return oci::features_json(facts);
 }
 

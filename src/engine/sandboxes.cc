@@ -20,8 +20,7 @@ Failure has_ended(const std::string& id) {
 // Whether the supervisor still holds the record: a group goes a moment before it.
 bool is_running(const state::Record& record) {
   const auto again = state::find(record.id);
-  return again && again->id == record.id && again->created_ms == record.created_ms &&
-         again->supervisor.pid == record.supervisor.pid && again->supervisor.start_ticks == record.supervisor.start_ticks;
+  return again && again->id == record.id && again->created_ms == record.created_ms && again->supervisor == record.supervisor;
 }
 
 // Where no group counts it (on v1 one of its own would have to be joined at each start), the processes themselves tell.

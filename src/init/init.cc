@@ -96,14 +96,16 @@ bool confine() {
   sys(__NR_rt_sigprocmask, SIG_SETMASK, &mask, nullptr, sizeof mask);
   const long signal_fd = sys(__NR_signalfd4, -1, &mask, sizeof mask, SFD_CLOEXEC | SFD_NONBLOCK);
   sys(__NR_close, kGateFd);
+  const bool has_deadline = sys(__NR_fcntl, kDeadlineFd, 1 /* F_GETFD */) >= 0;
   if (signal_fd < 0 || !confine()) leave(1);
-  pollfd watched[2] = {{static_cast<int>(signal_fd), POLLIN, 0}, {kControlFd, POLLIN, 0}};
+  pollfd watched[3] = {
+      {static_cast<int>(signal_fd), POLLIN, 0}, {kControlFd, POLLIN, 0}, {has_deadline ? kDeadlineFd : -1, POLLIN, 0}};
   for (;;) {
     reap();
-    const long ready = sys(__NR_ppoll, watched, 2, nullptr, nullptr, 0);
+    const long ready = sys(__NR_ppoll, watched, 3, nullptr, nullptr, 0);
     if (ready == kInterrupted) continue;
     // The supervisor sends nothing after the gate: readable or hung up, it is gone (or not ours).
-    if (ready < 0 || watched[1].revents != 0) leave(1);
+    if (ready < 0 || watched[1].revents != 0 || watched[2].revents != 0) leave(1);
     forward(static_cast<int>(signal_fd));
   }
 }

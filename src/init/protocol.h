@@ -9,6 +9,10 @@ inline constexpr int kGateFd = 4;     // closed as soon as init runs: the comman
 
 inline constexpr int kLingerFd = 5;  // the control socket again, where init is to end only when it is told so
 
+// A timer, where there is a deadline: when it has expired everything ends, whatever the supervisor is doing. The supervisor, which
+// ends the command more gently before that, may be a host program that is stuck.
+inline constexpr int kDeadlineFd = 6;
+
 // The one message that init sends: the wait status of the command, as wait4(2) gave it.
 struct Status {
   int wait_status = 0;

@@ -86,6 +86,8 @@ Result<> run_helper(const char* helper, pid_t pid, const std::vector<plan::IdMap
   do {
     waited = ::waitpid(child, &status, 0);
   } while (waited < 0 && errno == EINTR);
+  // The host ignores SIGCHLD, or waits for every child. What was not mapped the sandbox cannot become, and that is an error.
+  if (waited < 0 && errno == ECHILD) return {};
   if (waited != child || status != 0)
     return fail(ErrorKind::kDenied, std::string(helper) + " refused the mapping: check /etc/subuid and /etc/subgid");
   return {};
@@ -153,13 +155,12 @@ Result<UniqueFd> ownership_namespace(const plan::Ownership& ownership, const pla
 
 Result<UniqueFd> mapped_namespace(const std::vector<plan::IdMapLine>& uids, const std::vector<plan::IdMapLine>& gids) {
   // A process that does nothing carries the namespace until it has been opened. It shares our memory and runs no line of
-  // C++, so it costs no copy of a large host.
+  // C++, so it costs no copy of a large host. Its end sends no signal, so no wait(2) of the host takes it for a child of its own.
   constexpr std::size_t kStackBytes = 16384;
   void* stack = ::mmap(nullptr, kStackBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
   if (stack == MAP_FAILED) return fail_errno("mapping a stack");
   pid_t self = ::getpid();
-  const long pid =
-      clawrun_clone(CLONE_VM | CLONE_NEWUSER | SIGCHLD, static_cast<char*>(stack) + kStackBytes, nullptr, wait_for_end, &self);
+  const long pid = clawrun_clone(CLONE_VM | CLONE_NEWUSER, static_cast<char*>(stack) + kStackBytes, nullptr, wait_for_end, &self);
   Result<UniqueFd> result = fail_errno("making a user namespace for an id-mapped mount", static_cast<int>(-pid));
   if (pid > 0) {
     const auto child = static_cast<pid_t>(pid);
@@ -167,7 +168,7 @@ Result<UniqueFd> mapped_namespace(const std::vector<plan::IdMapLine>& uids, cons
     if (written) written = sys::write_proc_file(map_path(child, "gid_map"), as_text(gids));
     result = written ? sys::open(map_path(child, "ns/user"), O_RDONLY) : Result<UniqueFd>(std::unexpected(written.error()));
     ::kill(child, SIGKILL);
-    while (::waitpid(child, nullptr, 0) < 0 && errno == EINTR) {
+    while (::waitpid(child, nullptr, __WALL) < 0 && errno == EINTR) {
     }
   }
   ::munmap(stack, kStackBytes);

@@ -5,18 +5,15 @@
 #include <linux/sched.h>
 #include <poll.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
 #include <map>
-#include <mutex>
 #include <tuple>
 
 #include "base/text.h"
@@ -25,6 +22,7 @@
 #include "init/image.h"
 #include "launch/flatten.h"
 #include "launch/ids.h"
+#include "launch/shared_memory.h"
 #include "launch/steps.h"
 #include "seccomp/program.h"
 #include "sys/sys.h"
@@ -35,6 +33,9 @@ namespace {
 
 constexpr std::size_t kStackBytes = 64 << 10U;
 constexpr std::size_t kGuardBytes = 16 << 10U;
+
+// How much later than the supervisor init ends everything: so that where the supervisor lives it is the one that does.
+constexpr std::chrono::milliseconds kDeadlineSlack{500};
 
 // Two stacks for the child, each with a guard below it.
 class Stacks {
@@ -62,37 +63,10 @@ class Stacks {
   void* base_ = MAP_FAILED;
 };
 
-// Until the child has executed, it shares our memory: a signal handler of the host must not run in it, and its change of uid
-// clears our dumpable flag, which the last of several threads that start sandboxes at the same time gives back.
-class SharedMemoryGuard {
- public:
-  SharedMemoryGuard() {
-    sigset_t all;
-    sigfillset(&all);
-    ::pthread_sigmask(SIG_SETMASK, &all, &old_);
-    const std::lock_guard lock(mutex_);
-    if (users_++ == 0) dumpable_ = ::prctl(PR_GET_DUMPABLE);
-  }
-  SharedMemoryGuard(const SharedMemoryGuard&) = delete;
-  SharedMemoryGuard& operator=(const SharedMemoryGuard&) = delete;
-  ~SharedMemoryGuard() {
-    {
-      const std::lock_guard lock(mutex_);
-      if (--users_ == 0 && dumpable_ >= 0 && ::prctl(PR_GET_DUMPABLE) != dumpable_) ::prctl(PR_SET_DUMPABLE, dumpable_);
-    }
-    ::pthread_sigmask(SIG_SETMASK, &old_, nullptr);
-  }
-
- private:
-  static inline std::mutex mutex_;
-  static inline int users_ = 0;
-  static inline int dumpable_ = -1;
-  sigset_t old_{};
-};
-
 class Launcher {
  public:
-  Launcher(const plan::Plan& plan, const std::string& id) : plan_(plan), id_(id), flat_(plan) {}
+  Launcher(const plan::Plan& plan, const std::string& id, const StartOptions& options)
+      : plan_(plan), id_(id), options_(options), flat_(plan) {}
 
   Result<Sandbox> run() {
     TRY(prepare());
@@ -126,6 +100,9 @@ class Launcher {
       flat_.child.gid_map = gid_map_.c_str();
     }
     TRY(prepare_streams());
+    TRY(prepare_deadline());
+    flat_.child.send_workdir = options_.wants_files;
+    flat_.child.outlives_thread = options_.outlives_thread;
     flat_.child.control_fd = control_.second.get();
     sandbox_.init = plan_.init;
     flat_.child.command_stack_top = stacks_.at(1);
@@ -148,7 +125,15 @@ class Launcher {
 
   Result<> prepare_streams() {
     for (int i = 0; i < 3; ++i) {
-      if (plan_.streams[i] != plan::Stream::kPipe) continue;
+      const Stream& stream = options_.streams[i];
+      const Stream::Kind kind =
+          stream.kind == Stream::Kind::kPlanned && plan_.streams[i] == plan::Stream::kPipe ? Stream::Kind::kPipe : stream.kind;
+      if (kind == Stream::Kind::kPlanned) continue;
+      if (kind != Stream::Kind::kPipe) {
+        far_stream_[i] = TRY(kind == Stream::Kind::kNull ? sys::open("/dev/null", O_RDWR) : duplicate(stream.fd));
+        flat_.child.stdio[i] = far_stream_[i].get();
+        continue;
+      }
       sys::Ends ends = TRY(sys::pipe());
       // Our end is an open file of its own, so this concerns nobody else: the supervisor must never block on it.
       ::fcntl((i == 0 ? ends.second : ends.first).get(), F_SETFL, O_NONBLOCK);
@@ -159,10 +144,25 @@ class Launcher {
     return {};
   }
 
+  // Above stdio, so that placing one stream cannot overwrite what another is made of.
+  static Result<UniqueFd> duplicate(int fd) {
+    UniqueFd copy(::fcntl(fd, F_DUPFD_CLOEXEC, 3));
+    if (!copy.valid()) return fail_errno("taking descriptor " + std::to_string(fd) + " as a standard stream");
+    return copy;
+  }
+
+  Result<> prepare_deadline() {
+    if (!plan_.init || plan_.timeout.count() == 0) return {};
+    deadline_ = TRY(sys::timer_after(plan_.timeout + plan_.grace + kDeadlineSlack));
+    flat_.child.deadline_fd = deadline_.get();
+    return {};
+  }
+
   // Once the id-mapped mounts are made: everything that the child must not close.
   void list_descriptors() {
     keep_ = {control_.second.get()};
     if (init_.valid()) keep_.push_back(init_.get());
+    if (deadline_.valid()) keep_.push_back(deadline_.get());
     for (const int fd : plan_.preserve_fds) keep_.push_back(fd);
     for (const UniqueFd& mount : mounts_) keep_.push_back(mount.get());
     for (const int fd : join_fds_) keep_.push_back(fd);
@@ -226,6 +226,11 @@ class Launcher {
       // POLLOUT of a terminal promises one byte, not a chunk: our end must never block the supervisor.
       ::fcntl(sandbox_.terminal.get(), F_SETFL, O_RDWR | O_NONBLOCK);
     }
+    if (options_.wants_files) {
+      // Sent before the exec, so it is there.
+      UniqueFd directory = TRY(sys::receive_descriptor(control_.first.get()));
+      sandbox_.files = WorkFiles(std::move(directory), user_);
+    }
     sandbox_.control = std::move(control_.first);
     return {};
   }
@@ -263,6 +268,7 @@ class Launcher {
     // Only the child's copies may be open from here on, or its end would never be seen.
     control_.second.reset();
     init_.reset();
+    deadline_.reset();
     join_files_.clear();
     for (UniqueFd& fd : far_stream_) fd.reset();
     return {};
@@ -292,7 +298,9 @@ class Launcher {
     if (auto written = write_maps(plan_.ids, ids, sandbox_.pid); !written)
       return while_doing("mapping the sandbox's ids", written.error());
     TRY(map_mounts(ids));
-    give_pipes(ids);
+    const plan::Ownership owner = host_owner(plan_, ids);
+    if (plan_.change_identity) user_ = {owner.uid, owner.gid};
+    give_pipes(owner);
     sandbox_.id_block = std::move(ids.block);
     note("id_maps");
     return open_gate();
@@ -305,10 +313,11 @@ class Launcher {
 
   // Only pipes: a file or a terminal keeps its owner. The group, and one direction: an owner could give itself the other one,
   // and write what the caller's shell reads next. Best effort, for convenience alone: what cannot be given is still open.
-  void give_pipes(const HostIds& ids) {
+  void give_pipes(const plan::Ownership& owner) {
     if (!plan_.give_pipes) return;
-    const plan::Ownership owner = host_owner(plan_, ids);
     for (int fd = 0; fd < 3; ++fd) {
+      const Stream::Kind kind = options_.streams[fd].kind;
+      if (kind == Stream::Kind::kNull || kind == Stream::Kind::kDescriptor) continue;
       struct statfs info {};
       const int pipe = sandbox_.stream[fd].valid() ? sandbox_.stream[fd].get() : fd;
       if (::fstatfs(pipe, &info) != 0 || info.f_type != PIPEFS_MAGIC) continue;
@@ -382,13 +391,16 @@ class Launcher {
 
   const plan::Plan& plan_;
   const std::string& id_;
+  const StartOptions& options_;
   FlatPlan flat_;
   bool cloned_into_ = false;
   Stacks stacks_;
   UniqueFd report_;
   sys::Ends control_;
   UniqueFd init_;
+  UniqueFd deadline_;
   UniqueFd far_stream_[3];
+  std::optional<WorkFiles::User> user_;
   std::vector<UniqueFd> mounts_;
   std::vector<std::pair<int, const plan::Operation*>> mapped_;
   std::vector<UniqueFd> join_files_;
@@ -412,6 +424,7 @@ Sandbox& Sandbox::operator=(Sandbox&& other) noexcept {
   terminal = std::move(other.terminal);
   for (std::size_t i = 0; i < 3; ++i) stream[i] = std::move(other.stream[i]);
   id_block = std::move(other.id_block);
+  files = std::move(other.files);
   group = std::move(other.group);
   init = other.init;
   init_lingers = other.init_lingers;
@@ -423,15 +436,14 @@ Sandbox& Sandbox::operator=(Sandbox&& other) noexcept {
 void Sandbox::end() {
   if (pid > 0) {
     sys::send_signal(pidfd.get(), pid, SIGKILL);
-    while (::waitpid(pid, nullptr, __WALL) < 0 && errno == EINTR) {
-    }
+    (void)sys::reap(pidfd.get(), pid);
     pid = -1;
   }
   (void)group.end();
 }
 
-Result<Sandbox> start(const plan::Plan& plan, const std::string& id) {
-  return Launcher(plan, id).run();
+Result<Sandbox> start(const plan::Plan& plan, const std::string& id, const StartOptions& options) {
+  return Launcher(plan, id, options).run();
 }
 
 }  // namespace clawrun::launch

@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "cgroup/group.h"
+#include "launch/work_files.h"
 #include "plan/plan.h"
 
 namespace clawrun::launch {
@@ -30,6 +31,7 @@ struct Sandbox {
   UniqueFd control;     // init's wait status arrives here; closing it ends the sandbox. Invalid without init
   UniqueFd terminal;    // the master of the sandbox's terminal, where the plan has one
   UniqueFd stream[3];   // our ends of the streams that go through a pipe
+  WorkFiles files;      // with StartOptions::wants_files
   UniqueFd id_block;    // holds the lock on a block of host ids
   cgroup::Group group;  // empty: none. Removed when the sandbox is dropped, after all of its processes are gone
   bool init = true;
@@ -38,9 +40,27 @@ struct Sandbox {
   std::vector<std::pair<std::string, std::uint64_t>> stages_us;
 };
 
+// What becomes of a standard stream where who starts decides it, not the plan.
+struct Stream {
+  enum class Kind : std::uint8_t {
+    kPlanned,
+    kNull,        // /dev/null
+    kPipe,        // our end is Sandbox::stream
+    kDescriptor,  // `fd`, which stays its owner's
+  };
+  Kind kind = Kind::kPlanned;
+  int fd = -1;
+};
+
+struct StartOptions {
+  Stream streams[3];
+  bool wants_files = false;      // Sandbox::files
+  bool outlives_thread = false;  // with init: ends with this process, not already with the calling thread
+};
+
 // Starts it, and returns when the command has been executed: execve(2) has succeeded. On failure nothing is left: the child
 // is dead and reaped. Blocks all signals of the calling thread meanwhile. Thread-safe; the process may have other threads.
 // `id` names its cgroup.
-Result<Sandbox> start(const plan::Plan& plan, const std::string& id);
+Result<Sandbox> start(const plan::Plan& plan, const std::string& id, const StartOptions& options);
 
 }  // namespace clawrun::launch

@@ -106,6 +106,9 @@ std::string hint_for(const plan::Plan& plan, const child::Report& report) {
       return "the source, or the mount point in the sandbox, does not exist (a mount point below another bind, or below a "
              "read-only directory of the host, is not made for you)";
     if (op.op == Op::kBind && error == ENOTDIR) return "one of source and mount point is a directory and the other is not";
+    if (error == EXDEV && op.op == Op::kFile) return "it would lie in a directory of the caller, which only the caller writes to";
+    if (error == EEXIST && op.op == Op::kFile) return "it is there already";
+    if (error == ENOSPC && op.op == Op::kFile) return "the sandbox's file system is full: --tmp-size makes it larger";
     if (error == ELOOP) return "a symbolic link stands where the root must have a directory of its own";
     if (error == ENODEV && op.op == Op::kDevice) return "the host's " + op.source + " is not that device";
     if (error == EROFS || error == ENOENT) return "this mount point does not exist, and is not made in a directory of the caller";

@@ -68,7 +68,12 @@ Json operation_json(const plan::Operation& op) {
   if (op.attr_set != 0) json["attributes"] = names_of(op.attr_set, kMountAttributes);
   if (op.op == Op::kDevice) json["device"] = std::to_string(op.mode >> 8U) + ":" + std::to_string(op.mode & 255U);
   if (op.op == Op::kDirectory || op.op == Op::kFile) json["mode"] = octal(op.mode);
-  if (op.data) json["data"] = *op.data;
+  // A file of the caller's may be large.
+  constexpr std::size_t kShownBytes = 4096;
+  if (op.data && op.data->size() > kShownBytes)
+    json["data_bytes"] = op.data->size();
+  else if (op.data)
+    json["data"] = *op.data;
   if (op.recursive) json["recursive"] = true;
   if (op.no_follow) json["no_follow"] = true;
   if (op.by_parent) json["opened_by"] = "supervisor";
@@ -209,6 +214,7 @@ std::string plan_to_json(const plan::Plan& plan) {
   json["environment"] = plan.environment;
   json["timeout_ms"] = plan.timeout.count();
   json["grace_ms"] = plan.grace.count();
+  if (plan.max_output_bytes) json["max_output_bytes"] = *plan.max_output_bytes;
   json["kernel"] = {{"clone3", plan.has_clone3}, {"openat2", plan.has_openat2}, {"close_range", plan.has_close_range}};
   json["degradations"] = plan.degradations;
   json["notes"] = plan.notes;

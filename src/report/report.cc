@@ -109,6 +109,7 @@ Json limits_of(const plan::Plan& plan) {
     for (const LimitRow& row : kLimits)
       if (row.resource == limit.resource) limits[row.name] = limit.soft;
   if (plan.cgroup) add_cgroup_limits(limits, plan.cgroup->limits);
+  if (plan.max_output_bytes) limits["max_output_bytes"] = *plan.max_output_bytes;
   if (plan.timeout.count() > 0) limits["timeout_ms"] = plan.timeout.count();
   if (plan.timeout.count() > 0) limits["grace_ms"] = plan.grace.count();
   return limits;
@@ -152,6 +153,8 @@ std::string to_json(const spec::Outcome& outcome, const plan::Plan* plan) {
   json["memory_peak_bytes"] = outcome.memory_peak_bytes;
   json["oom_killed"] = outcome.oom_killed;
   json["timed_out"] = outcome.status == spec::Status::kTimeout;
+  json["stdout_lost_bytes"] = optional_json(outcome.stdout_lost_bytes);
+  json["stderr_lost_bytes"] = optional_json(outcome.stderr_lost_bytes);
   add_usage(json, outcome.usage);
   json["rootfs"] = plan != nullptr ? Json(plan->rootfs) : Json();
   json["profile"] = plan != nullptr ? Json(plan->profiles) : Json::array();
@@ -161,6 +164,17 @@ std::string to_json(const spec::Outcome& outcome, const plan::Plan* plan) {
   json["stages_us"] = Json::object();
   for (const auto& [stage, us] : outcome.stages_us) json["stages_us"][stage] = us;
   return dump(json, -1);
+}
+
+std::string truncation(const spec::Outcome& outcome) {
+  std::string text;
+  const auto say = [&](const char* stream, const Number& lost) {
+    if (lost.value_or(0) == 0) return;
+    text += (text.empty() ? "" : ", and ") + format_size(*lost) + " of " + stream;
+  };
+  say("standard output", outcome.stdout_lost_bytes);
+  say("standard error", outcome.stderr_lost_bytes);
+  return text.empty() ? text : "output was cut off: " + text + " went beyond --max-output and was thrown away";
 }
 
 std::string explanation(const spec::Outcome& outcome, const plan::Plan& plan) {

@@ -18,6 +18,9 @@ std::string to_json(const spec::Outcome& outcome, const plan::Plan* plan);
 // What --dry-run prints: the whole plan, with a newline at its end.
 std::string plan_to_json(const plan::Plan& plan);
 
+// What stderr says about output that was thrown away; "" where none was.
+std::string truncation(const spec::Outcome& outcome);
+
 // What stderr says about an end that the exit status alone does not explain; "" where there is nothing to say.
 std::string explanation(const spec::Outcome& outcome, const plan::Plan& plan);
 

@@ -101,6 +101,8 @@ TEST_CASE("the report has every field, with values of the promised kinds") {
                             "memory_peak_bytes",
                             "oom_killed",
                             "timed_out",
+                            "stdout_lost_bytes",
+                            "stderr_lost_bytes",
                             "rootfs",
                             "profile",
                             "limits",

@@ -28,6 +28,9 @@ struct Outcome {
   std::uint64_t cpu_system_us = 0;
   // Without a cgroup that counts memory, the largest resident set of any one process: getrusage(2) ru_maxrss.
   std::uint64_t memory_peak_bytes = 0;
+  // How much of standard output and error was thrown away, where they were limited or captured.
+  std::optional<std::uint64_t> stdout_lost_bytes;
+  std::optional<std::uint64_t> stderr_lost_bytes;
   bool oom_killed = false;             // the kernel killed at least one process of it for want of memory
   std::optional<cgroup::Usage> usage;  // what its cgroup counted, where it had one
   std::vector<std::pair<std::string, std::uint64_t>> stages_us;

@@ -71,6 +71,17 @@ Result<> apply_list(SandboxSpec& spec, const Setting& setting, const Json& value
   return {};
 }
 
+Result<> apply_command(SandboxSpec& spec, const Json& value, const std::string& where) {
+  if (!value.is_array()) return fail(ErrorKind::kInvalid, where + ": write an array of strings");
+  std::vector<std::string> command;
+  for (std::size_t i = 0; i < value.size(); ++i) {
+    if (!value[i].is_string()) return fail(ErrorKind::kInvalid, where + "[" + std::to_string(i) + "]: write a string");
+    command.push_back(value[i].get<std::string>());
+  }
+  spec.command = std::move(command);
+  return {};
+}
+
 Result<> apply_key(SandboxSpec& spec, const std::string& key, const Json& value, const std::string& where) {
   for (const std::string_view known : kDescriptive)
     if (key == known) return {};
@@ -84,9 +95,13 @@ Result<> apply_key(SandboxSpec& spec, const std::string& key, const Json& value,
   return {};
 }
 
-}  // namespace
+using ApplyKey = Result<>(SandboxSpec&, const std::string& key, const Json& value, const std::string& where);
 
-Result<> apply_profile(SandboxSpec& spec, std::string_view text, std::string_view source) {
+Result<> apply_key_or_command(SandboxSpec& spec, const std::string& key, const Json& value, const std::string& where) {
+  return key == "command" ? apply_command(spec, value, where) : apply_key(spec, key, value, where);
+}
+
+Result<> apply_object(SandboxSpec& spec, std::string_view text, std::string_view source, ApplyKey* apply) {
   const std::string file(source);
   if (text.size() > kMaxProfileBytes) return fail(ErrorKind::kInvalid, file + ": larger than 1m, which no profile is");
   try {
@@ -96,7 +111,7 @@ Result<> apply_profile(SandboxSpec& spec, std::string_view text, std::string_vie
     if (!repeated.key().empty())
       return fail(ErrorKind::kInvalid, file + ": the key " + clawrun::quoted(repeated.key()) + " stands twice");
     if (!profile.is_object()) return fail(ErrorKind::kInvalid, file + ": a profile is a JSON object of settings");
-    for (const auto& [key, value] : profile.items()) TRY(apply_key(spec, key, value, file + ": " + shown(key)));
+    for (const auto& [key, value] : profile.items()) TRY(apply(spec, key, value, file + ": " + shown(key)));
   } catch (const Json::parse_error& error) {
     // Not its own text, which quotes the input as it is.
     return fail(ErrorKind::kInvalid, file + ": not JSON, from byte " + std::to_string(error.byte) + " on");
@@ -104,6 +119,16 @@ Result<> apply_profile(SandboxSpec& spec, std::string_view text, std::string_vie
     return fail(ErrorKind::kInvalid, file + ": not JSON: a string is not UTF-8");
   }
   return {};
+}
+
+}  // namespace
+
+Result<> apply_profile(SandboxSpec& spec, std::string_view text, std::string_view source) {
+  return apply_object(spec, text, source, &apply_key);
+}
+
+Result<> apply_json(SandboxSpec& spec, std::string_view text, std::string_view source) {
+  return apply_object(spec, text, source, &apply_key_or_command);
 }
 
 }  // namespace clawrun::spec

@@ -141,10 +141,59 @@ Result<> apply_id_mapping(SandboxSpec& spec, std::string_view value) {
 }
 
 Result<> apply_network(SandboxSpec& spec, std::string_view value) {
-  constexpr std::string_view kAllowed[] = {"none", "host"};
+  constexpr std::string_view kAllowed[] = {"none", "host", "allow", "ns:PATH", "ns:NAME"};
+  constexpr Network kModes[] = {Network::kNone, Network::kHost, Network::kAllow};
+  spec.network_namespace.clear();
+  if (value.starts_with("ns:") && value.size() > 3) {
+    spec.network = Network::kNamespace;
+    spec.network_namespace = value.substr(3);
+    return {};
+  }
   const auto* found = std::ranges::find(kAllowed, value);
-  if (found == std::end(kAllowed)) return not_one_of(value, kAllowed);
-  spec.network = static_cast<Network>(found - kAllowed);
+  if (found >= std::begin(kAllowed) + std::size(kModes)) return not_one_of(value, kAllowed);
+  spec.network = kModes[found - kAllowed];
+  return {};
+}
+
+template <auto Member, auto Parse>
+Result<> apply_outgoing(SandboxSpec& spec, std::string_view value) {
+  auto parsed = TRY(Parse(value));
+  (spec.outgoing.*Member).push_back(std::move(parsed));
+  return {};
+}
+
+Result<> apply_proxy_env(SandboxSpec& spec, std::string_view value) {
+  spec.outgoing.proxy_environment = TRY(parse_switch(value));
+  return {};
+}
+
+template <auto Member>
+Result<> apply_outgoing_size(SandboxSpec& spec, std::string_view value) {
+  const std::uint64_t bytes = TRY(parse_size(value));
+  if (bytes == 0) return invalid("0 lets nothing through: --network none is that, and leaving it out is no limit");
+  spec.outgoing.*Member = bytes;
+  return {};
+}
+
+// The gateway holds two descriptors and two pipes of two for each.
+Result<> apply_net_connections(SandboxSpec& spec, std::string_view value) {
+  constexpr std::uint64_t kMost = 65'536;
+  const auto connections = parse_unsigned(value, kMost);
+  if (!connections || *connections == 0) return invalid(quoted(value) + " is not a number of connections from 1 to 65536");
+  spec.outgoing.connections = *connections;
+  return {};
+}
+
+Result<> apply_net_connect_timeout(SandboxSpec& spec, std::string_view value) {
+  const std::chrono::milliseconds time = TRY(parse_duration(value));
+  if (time.count() == 0 || time > std::chrono::hours(1)) return invalid(quoted(value) + " is not a time from 1ms to 1h");
+  spec.outgoing.connect_timeout = time;
+  return {};
+}
+
+Result<> apply_net_log(SandboxSpec& spec, std::string_view value) {
+  if (value.empty()) return invalid("an empty string is not a file");
+  spec.outgoing.log = value;
   return {};
 }
 
@@ -408,8 +457,6 @@ constexpr auto kSettings = std::to_array<Setting>({
      "started by root: the host ids that sandboxes run as (default 1879048192:268435456)", &apply_uid_range},
     {"hostname", ValueKind::kValue, Section::kEnvironment, "NAME", "hostname inside (default sandbox)",
      &apply_text<&SandboxSpec::hostname>},
-    {"network", ValueKind::kValue, Section::kIsolation, "none|host",
-     "none: loopback only (default); host: the host's network, unprotected", &apply_network},
     {"seccomp", ValueKind::kValue, Section::kIsolation, "NAME|FILE|unconfined",
      "system call filter: default, strict, network, docker-compatible, a file, or none", &apply_text<&SandboxSpec::seccomp>},
     {"allow-exec", ValueKind::kList, Section::kIsolation, "PATH",
@@ -420,6 +467,32 @@ constexpr auto kSettings = std::to_array<Setting>({
      &apply_no_init},
     {"time-ns", ValueKind::kFlag, Section::kIsolation, "", "a time namespace of its own",
      &apply_flag<&SandboxSpec::time_namespace>},
+    {"network", ValueKind::kValue, Section::kNetwork, "none|allow|host|ns:PATH|ns:NAME",
+     "none: loopback only (default); allow: only the hosts of --allow; host: the host's network, unprotected; ns: a network "
+     "namespace that exists",
+     &apply_network},
+    {"allow", ValueKind::kList, Section::kNetwork, "HOST[:PORT[-PORT]][/tcp|udp]",
+     "a name, *.NAME, address or network that may be reached (default ports 443 and 80)",
+     &apply_outgoing<&Outgoing::allow, parse_allowed>},
+    {"deny", ValueKind::kList, Section::kNetwork, "HOST[:PORT[-PORT]][/tcp|udp]",
+     "what may not be reached although --allow covers it (default: every port)", &apply_outgoing<&Outgoing::deny, parse_denied>},
+    {"proxy-env", ValueKind::kFlag, Section::kNetwork, "",
+     "set HTTP_PROXY and the like to the gateway, for clients that want a proxy", &apply_proxy_env},
+    {"net-rate", ValueKind::kValue, Section::kNetwork, "SIZE", "bytes a second through the gateway, both ways together",
+     &apply_outgoing_size<&Outgoing::rate_bytes_per_s>},
+    {"net-max-bytes", ValueKind::kValue, Section::kNetwork, "SIZE",
+     "bytes through the gateway in all, both ways together; then everything is closed",
+     &apply_outgoing_size<&Outgoing::most_bytes>},
+    {"net-connections", ValueKind::kValue, Section::kNetwork, "N", "open connections at a time (default 1024)",
+     &apply_net_connections},
+    {"net-connect-timeout", ValueKind::kValue, Section::kNetwork, "TIME", "for a connection to the outside (default 10s)",
+     &apply_net_connect_timeout},
+    {"net-log", ValueKind::kValue, Section::kNetwork, "FILE", "append every decision of the gateway, one JSON object a line",
+     &apply_net_log},
+    {"credential", ValueKind::kList, Section::kNetwork, "NAME=env:VAR|file:PATH",
+     "a secret that stays outside the sandbox, for --inject", &apply_outgoing<&Outgoing::credentials, parse_credential>},
+    {"inject", ValueKind::kList, Section::kNetwork, "HOST:header=NAME:CREDENTIAL",
+     "a header that the gateway adds to plain HTTP requests to HOST", &apply_outgoing<&Outgoing::injections, parse_injection>},
     {"timeout", ValueKind::kValue, Section::kLimits, "TIME",
      "end the command after this wall time: TERM, then KILL after --grace (exit 124)", &apply_duration<&SandboxSpec::timeout>},
     {"grace", ValueKind::kValue, Section::kLimits, "TIME", "between TERM and the KILL of everything (default 2s)",
@@ -471,6 +544,9 @@ constexpr auto kSettings = std::to_array<Setting>({
     {"tty", ValueKind::kFlag, Section::kStdio, "", "a terminal of the sandbox's own, copied to and from the caller's",
      &apply_flag<&SandboxSpec::tty>},
     {"preserve-fd", ValueKind::kList, Section::kStdio, "N", "pass on the caller's descriptor N", &apply_preserve_fd},
+    {"max-output", ValueKind::kValue, Section::kStdio, "SIZE",
+     "how much of standard output, and of standard error, is passed on; the rest is thrown away, and the report says so",
+     &apply_size<&SandboxSpec::max_output_bytes>},
     {"allow-degraded", ValueKind::kFlag, Section::kRunning, "",
      "go on without a protection that this host cannot give; each is printed and recorded",
      &apply_flag<&SandboxSpec::allow_degraded>},
@@ -487,7 +563,7 @@ bool is_sandbox_name(std::string_view name) {
 }
 
 std::string_view section_title(Section section) {
-  constexpr std::string_view kTitles[] = {"Root filesystem", "Environment and identity", "Isolation",
+  constexpr std::string_view kTitles[] = {"Root filesystem", "Environment and identity", "Isolation", "Network",
                                           "Limits",          "Standard streams",         "Running"};
   return kTitles[static_cast<std::size_t>(section)];
 }

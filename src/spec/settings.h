@@ -17,7 +17,7 @@ enum class ValueKind : std::uint8_t {
   kFlag,   // given or not; in a profile true or false
 };
 
-enum class Section : std::uint8_t { kRoot, kEnvironment, kIsolation, kLimits, kStdio, kRunning };
+enum class Section : std::uint8_t { kRoot, kEnvironment, kIsolation, kNetwork, kLimits, kStdio, kRunning };
 
 struct Setting {
   std::string_view name;  // --name, and the key in a profile

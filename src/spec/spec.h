@@ -9,6 +9,7 @@
 
 #include "cgroup/limits.h"
 #include "cgroup/place.h"
+#include "spec/network.h"
 
 namespace clawrun::spec {
 
@@ -33,6 +34,13 @@ struct Variable {
   std::optional<std::string> value;  // nullopt: the caller's, when it has one
 };
 
+// One that is in the work directory when the command starts.
+struct File {
+  std::string path;  // relative
+  std::string data;
+  std::uint32_t mode = 0644;
+};
+
 // A device node of the host, at the same path inside.
 struct Device {
   std::string path;
@@ -41,7 +49,13 @@ struct Device {
   bool mknod = false;
 };
 
-enum class Network : std::uint8_t { kNone, kHost };
+enum class Network : std::uint8_t {
+  kAuto,       // kAllow where a host is allowed, else kNone: gone once the specification is valid
+  kNone,       // a loopback interface and nothing else
+  kHost,       // the host's network, unprotected
+  kAllow,      // an own namespace whose only way out is the gateway
+  kNamespace,  // a network namespace that is there already
+};
 enum class Switch : std::uint8_t { kAuto, kOn, kOff };
 enum class IdMapping : std::uint8_t { kAuto, kSingle, kRange };
 
@@ -61,6 +75,7 @@ struct SandboxSpec {
   std::vector<Tmpfs> tmpfs;
   std::uint64_t tmp_size_bytes = 256ULL << 20U;
   std::string workdir;  // empty: /workspace
+  std::vector<File> files;
 
   // Environment and identity
   std::vector<Variable> environment;
@@ -75,7 +90,9 @@ struct SandboxSpec {
   std::string hostname = "sandbox";
 
   // Isolation
-  Network network = Network::kNone;
+  Network network = Network::kAuto;
+  std::string network_namespace;  // kNamespace: a path, or a name of ip-netns(8)
+  Outgoing outgoing;              // kAllow
   std::string seccomp = "default";      // a shipped profile, a file, or "unconfined"
   std::vector<std::string> allow_exec;  // with a profile that refuses exec after the start
   Switch landlock = Switch::kAuto;
@@ -101,6 +118,7 @@ struct SandboxSpec {
   // Stdio
   bool tty = false;
   std::vector<int> preserve_fds;
+  std::optional<std::uint64_t> max_output_bytes;  // of each of standard output and error
 
   // How it is run
   std::string name;                   // of the sandbox; empty: one that nobody else has

@@ -197,3 +197,31 @@ TEST_CASE("each setting has its own name and a description") {
 }
 
 }  // namespace clawrun::spec
+
+TEST_CASE("a specification as JSON has a command, and a profile has none") {
+  clawrun::spec::SandboxSpec spec;
+  REQUIRE(clawrun::spec::apply_json(spec, R"({"command": ["ls", "-l"], "timeout": "2s", "env": {"A": "1"}, "max-output": "1k"})",
+                                    "it"));
+  CHECK(spec.command == std::vector<std::string>{"ls", "-l"});
+  CHECK(spec.max_output_bytes == 1024);
+  CHECK_FALSE(clawrun::spec::apply_json(spec, R"({"command": "ls"})", "it"));
+  CHECK_FALSE(clawrun::spec::apply_json(spec, R"({"command": [1]})", "it"));
+  CHECK_FALSE(clawrun::spec::apply_profile(spec, R"({"command": ["ls"]})", "it"));
+}
+
+TEST_CASE("files lie below the work directory, once each") {
+  const auto problems_of = [](std::vector<clawrun::spec::File> files, const char* workspace = nullptr) {
+    clawrun::spec::SandboxSpec spec;
+    spec.command = {"true"};
+    spec.files = std::move(files);
+    if (workspace != nullptr) spec.workspace = clawrun::spec::Bind{workspace, clawrun::spec::kWorkspace};
+    const auto valid = clawrun::spec::validate(std::move(spec));
+    return valid ? 0U : valid.error().size();
+  };
+  CHECK(problems_of({{"a", ""}, {"b/c", ""}}) == 0);
+  CHECK(problems_of({{"/a", ""}, {"../b", ""}, {"", ""}, {"c/./d", ""}}) == 4);
+  CHECK(problems_of({{"a", ""}, {"a", ""}}) == 1);
+  CHECK(problems_of({{"a", "", 04755}}) == 1);
+  CHECK(problems_of({{"a", std::string((64U << 20U) + 1, 'x')}}) == 1);
+  CHECK(problems_of({{"a", ""}}, "/home") == 1);
+}

@@ -1,6 +1,7 @@
 #include "spec/validate.h"
 
 #include <algorithm>
+#include <set>
 
 #include "base/text.h"
 
@@ -21,8 +22,10 @@ class Validation {
     check_environment();
     check_identity();
     check_isolation();
+    check_network();
     check_limits();
     check_descriptors();
+    check_files();
     return std::move(problems_);
   }
 
@@ -111,6 +114,68 @@ class Validation {
       add("allow-exec", "only --seccomp strict refuses exec, so there is nothing to allow");
   }
 
+  // Naming a host is asking for it; beside another mode the two contradict each other.
+  void check_network() {
+    const Outgoing& outgoing = spec_.outgoing;
+    if (spec_.network == Network::kAuto) spec_.network = outgoing.allow.empty() ? Network::kNone : Network::kAllow;
+    if (spec_.network == Network::kNamespace && spec_.network_namespace.find('/') == std::string::npos &&
+        (spec_.network_namespace == "." || spec_.network_namespace == ".."))
+      add("network", quoted(spec_.network_namespace) + " is not a name of ip-netns(8)");
+    const struct {
+      const char* name;
+      bool is_given;
+    } rows[] = {{"allow", !outgoing.allow.empty()},
+                {"deny", !outgoing.deny.empty()},
+                {"proxy-env", outgoing.proxy_environment},
+                {"net-rate", outgoing.rate_bytes_per_s != 0},
+                {"net-max-bytes", outgoing.most_bytes != 0},
+                {"net-connections", outgoing.connections.has_value()},
+                {"net-connect-timeout", outgoing.connect_timeout.has_value()},
+                {"net-log", !outgoing.log.empty()},
+                {"credential", !outgoing.credentials.empty()},
+                {"inject", !outgoing.injections.empty()}};
+    if (spec_.network != Network::kAllow) {
+      for (const auto& row : rows)
+        if (row.is_given) add(row.name, "goes with --network allow only");
+      return;
+    }
+    if (spec_.seccomp == "strict") add("network", "--seccomp strict refuses Internet sockets, so nothing could be reached");
+    check_rules();
+    check_injections();
+  }
+
+  void check_rules() {
+    constexpr std::size_t kMostRules = 256;
+    constexpr unsigned kMostUdpPorts = 64;  // each is a socket of the gateway's
+    const Outgoing& outgoing = spec_.outgoing;
+    if (outgoing.allow.size() > kMostRules) add("allow", "more than " + std::to_string(kMostRules) + " rules");
+    if (outgoing.deny.size() > kMostRules) add("deny", "more than " + std::to_string(kMostRules) + " rules");
+    std::set<unsigned> udp_ports;
+    for (const HostRule& rule : outgoing.allow) {
+      if (std::ranges::find(rule.protocols, HostRule::Protocol::kUdp) == rule.protocols.end()) continue;
+      for (const PortRange& range : rule.ports) {
+        if (range.first <= 53 && range.last >= 53)
+          add("allow", quoted(rule.text) + ": UDP port 53 of every address is the gateway's own answerer of names");
+        for (unsigned port = range.first; port <= range.last && udp_ports.size() <= kMostUdpPorts; ++port) udp_ports.insert(port);
+      }
+    }
+    if (udp_ports.size() > kMostUdpPorts) add("allow", "more than " + std::to_string(kMostUdpPorts) + " UDP ports in all");
+  }
+
+  void check_injections() {
+    const Outgoing& outgoing = spec_.outgoing;
+    std::set<std::string> names;
+    std::set<std::string> used;
+    for (const Credential& credential : outgoing.credentials)
+      if (!names.insert(credential.name).second) add("credential", "two of the name " + quoted(credential.name));
+    for (const Injection& injection : outgoing.injections) {
+      used.insert(injection.credential);
+      if (!names.contains(injection.credential)) add("inject", "there is no --credential " + quoted(injection.credential));
+    }
+    for (const std::string& name : names)
+      if (!used.contains(name)) add("credential", quoted(name) + " is used by no --inject");
+  }
+
   void check_limits() {
     const cgroup::Limits& limits = spec_.limits;
     const std::uint64_t memory = limits.memory_bytes.value_or(cgroup::kUnlimited);
@@ -131,6 +196,29 @@ class Validation {
     const auto repeated = std::ranges::unique(spec_.preserve_fds);
     spec_.preserve_fds.erase(repeated.begin(), repeated.end());
     if (spec_.preserve_fds.size() > 250) add("preserve-fd", "more than 250 descriptors");
+  }
+
+  void check_files() {
+    constexpr std::uint64_t kMostBytes = 64ULL << 20U;
+    constexpr std::size_t kMostFiles = 4096;
+    if (spec_.files.empty()) return;
+    const std::string directory = spec_.workdir.empty() ? kWorkspace : spec_.workdir;
+    if (spec_.workspace && (directory == kWorkspace || directory.starts_with(std::string(kWorkspace) + "/")))
+      add("files", "the work directory is the caller's own (--workspace), which the caller writes to");
+    std::uint64_t bytes = 0;
+    std::set<std::string> paths;
+    for (File& file : spec_.files) {
+      bytes += file.data.size();
+      const std::string clean = normalized("/" + file.path);
+      if (file.path.starts_with('/') || clean.size() < 2 || clean.size() > kPathMax)
+        add("files", quoted(file.path) + " is not a path relative to the work directory, without . and ..");
+      else
+        file.path = clean.substr(1);
+      if (!paths.insert(file.path).second) add("files", "two files at " + quoted(file.path));
+      if (file.mode > 0777) add("files", quoted(file.path) + ": a mode has permission bits only, 0 to 0777");
+    }
+    if (bytes > kMostBytes) add("files", "more than " + format_size(kMostBytes) + " in all");
+    if (spec_.files.size() > kMostFiles) add("files", "more than " + std::to_string(kMostFiles) + " files");
   }
 
   SandboxSpec& spec_;

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 namespace clawrun::supervise {
@@ -31,7 +32,9 @@ bool Relay::advance(short revents) {
     return true;
   }
   begin_ = 0;
-  end_ = static_cast<std::size_t>(size);
+  end_ = static_cast<std::size_t>(std::min(static_cast<std::uint64_t>(size), left_bytes_));
+  left_bytes_ -= end_;
+  lost_bytes_ += static_cast<std::size_t>(size) - end_;
   return false;
 }
 

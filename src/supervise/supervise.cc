@@ -2,31 +2,22 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/resource.h>
+#include <pthread.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <optional>
+#include <cstdint>
 #include <string>
-
-#include "init/protocol.h"
-#include "supervise/relay.h"
-#include "supervise/terminal.h"
-#include "sys/sys.h"
-#include "tables/signals.h"
 
 namespace clawrun::supervise {
 
 namespace {
 
-constexpr int kForwarded[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH};
-
-std::uint64_t microseconds(const timeval& time) {
-  return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000U + static_cast<std::uint64_t>(time.tv_usec);
-}
+using std::chrono::nanoseconds;
 
 // Writing to a reader that has gone away must not kill the host of the library, whose SIGPIPE is its own affair.
 class PipeSignalGuard {
@@ -58,241 +49,324 @@ UniqueFd unblocking(int fd) {
   return UniqueFd(::open(("/proc/self/fd/" + std::to_string(fd)).c_str(), O_WRONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC));
 }
 
-class Supervisor {
- public:
-  Supervisor(launch::Sandbox& sandbox, const Options& options) : sandbox_(sandbox), options_(options) {
-    if (options_.timeout.count() > 0) deadline_ns_ = sandbox_.started_ns + to_ns(options_.timeout);
-  }
+std::uint64_t microseconds(const timeval& time) {
+  return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000U + static_cast<std::uint64_t>(time.tv_usec);
+}
 
-  spec::Outcome run() {
-    const PipeSignalGuard pipe_signal;
-    std::optional<RawTerminal> raw;
-    for (int fd = 1; fd <= 2; ++fd)
-      if (sandbox_.terminal.valid() || sandbox_.stream[fd].valid()) outputs_[fd] = unblocking(fd);
-    const auto output = [&](int fd) { return outputs_[fd].valid() ? outputs_[fd].get() : fd; };
-    if (sandbox_.terminal.valid()) {
-      raw.emplace(0);
-      copy_window_size(0, sandbox_.terminal.get());
-      relays_[0] = Relay(0, sandbox_.terminal.get());
-      relays_[1] = Relay(sandbox_.terminal.get(), output(1));
-    } else {
-      if (sandbox_.stream[0].valid()) relays_[0] = Relay(0, sandbox_.stream[0].get());
-      if (sandbox_.stream[1].valid()) relays_[1] = Relay(sandbox_.stream[1].get(), output(1));
-      if (sandbox_.stream[2].valid()) relays_[2] = Relay(sandbox_.stream[2].get(), output(2));
-    }
-    if (sandbox_.init_lingers) sandbox_.group.watch_events();
-    while (!turn(true)) {
-    }
-    reap();
-    relays_[0].stop();
-    // All writers are dead: what is left in the pipes is finite.
-    while ((relays_[1].active() || relays_[2].active()) && !turn(false)) {
-    }
-    return std::move(outcome_);
-  }
+constexpr Watched kStreamWatch[] = {Watched::kInput, Watched::kOutput, Watched::kError};
 
- private:
-  static std::uint64_t to_ns(std::chrono::milliseconds time) { return static_cast<std::uint64_t>(time.count()) * 1'000'000U; }
-
-  // One wait and what it brought. True when the sandbox has ended (or, while draining, when nothing more comes).
-  bool turn(bool running) {
-    pollfd polled[7];
-    polled[0] = {running ? sandbox_.pidfd.get() : -1, POLLIN, 0};
-    polled[1] = {running && options_.signals != nullptr ? options_.signals->fd() : -1, POLLIN, 0};
-    for (std::size_t i = 0; i < 3; ++i) polled[2 + i] = relays_[i].wanted();
-    const bool watches = running && sandbox_.init_lingers;
-    polled[5] = {watches && !ended_ ? sandbox_.control.get() : -1, POLLIN, 0};
-    polled[6] = {watches ? sandbox_.group.events_fd() : -1, POLLPRI, 0};
-    timespec left{};
-    const int ready = ::ppoll(polled, 7, time_left(running, &left), nullptr);
-    if (ready < 0) return errno != EINTR;
-    if (ready == 0) {
-      if (!running) return true;
-      expire();
-      return false;
-    }
-    if ((polled[1].revents & POLLIN) != 0) forward();
-    if (polled[6].revents != 0) take_events();
-    if (polled[5].revents != 0) take_end();
-    for (std::size_t i = 0; i < 3; ++i)
-      if (relays_[i].advance(polled[2 + i].revents) && i == 0) end_input();
-    return polled[0].revents != 0;
-  }
-
-  // Init lingers: whoever owns the cgroup takes it away with its last process, so this is the time to read.
-  void take_end() {
-    ended_.emplace();
-    if (::recv(sandbox_.control.get(), &*ended_, sizeof *ended_, MSG_DONTWAIT) != sizeof *ended_) ended_.reset();
-    take_snapshot();
-    (void)!::send(sandbox_.control.get(), "e", 1, MSG_NOSIGNAL);
-    if (!ended_) sandbox_.init_lingers = false;
-  }
-
-  // Want of memory may take init along.
-  void take_events() {
-    sandbox_.group.acknowledge_events();
-    take_snapshot();
-  }
-
-  void take_snapshot() {
-    auto usage = cgroup::read_usage(sandbox_.group.location());
-    // Without this one it was read too late.
-    if (usage && usage->cpu_us) snapshot_ = std::move(*usage);
-  }
-
-  // A pipe is closed; to a terminal its end-of-file character is typed, as a person would: termios(3) ICANON.
-  void end_input() {
-    if (!sandbox_.terminal.valid()) return sandbox_.stream[0].reset();
-    termios mode{};
-    if (::tcgetattr(sandbox_.terminal.get(), &mode) == 0 && (mode.c_lflag & ICANON) != 0)
-      (void)!::write(sandbox_.terminal.get(), &mode.c_cc[VEOF], 1);
-  }
-
-  // nullptr: for as long as it takes.
-  timespec* time_left(bool running, timespec* left) const {
-    // For a reader that has stopped reading, after a timeout; else it is waited for, as any program waits for its terminal.
-    constexpr std::uint64_t kDrainNs = 1'000'000'000;
-    if (!running && !timed_out_ && (relays_[1].pending() || relays_[2].pending())) return nullptr;
-    std::uint64_t ns = kDrainNs;
-    if (running) {
-      if (deadline_ns_ == 0) return nullptr;
-      const std::uint64_t now = sys::monotonic_ns();
-      ns = deadline_ns_ > now ? deadline_ns_ - now : 0;
-    }
-    left->tv_sec = static_cast<time_t>(ns / 1'000'000'000U);
-    left->tv_nsec = static_cast<long>(ns % 1'000'000'000U);
-    return left;
-  }
-
-  // TERM first, KILL of the whole pid namespace after the grace time.
-  void expire() {
-    const bool first = !timed_out_;
-    timed_out_ = true;
-    if (first && options_.grace.count() > 0) {
-      deadline_ns_ = sys::monotonic_ns() + to_ns(options_.grace);
-      send(SIGTERM);
-      return;
-    }
-    deadline_ns_ = 0;
-    kill_all("the command did not end within the grace time");
-  }
-
-  void send(int signal) { sys::send_signal(sandbox_.pidfd.get(), sandbox_.pid, signal); }
-
-  // Pid 1 cannot refuse this, and the kernel ends the whole namespace with it: pid_namespaces(7)
-  void kill_all(const char* reason) {
-    outcome_.reason = reason;
-    if (sandbox_.init_lingers) take_snapshot();
-    send(SIGKILL);
-    // One that is paused would die only after it went on.
-    if (!sandbox_.group.empty()) cgroup::kill_soon(sandbox_.group.location());
-  }
-
-  void forward() {
-    signalfd_siginfo info;
-    if (::read(options_.signals->fd(), &info, sizeof info) != sizeof info) return;
-    const int signal = static_cast<int>(info.ssi_signo);
-    if (signal == SIGWINCH && sandbox_.terminal.valid()) return copy_window_size(0, sandbox_.terminal.get());
-    if (signal == SIGINT && ++interrupts_ == 2) return kill_all("killed by a second interrupt");
-    send(signal);
-  }
-
-  void reap() {
-    int status = 0;
-    rusage usage{};
-    while (::wait4(sandbox_.pid, &status, __WALL, &usage) < 0 && errno == EINTR) {
-    }
-    outcome_.wall_us = (sys::monotonic_ns() - sandbox_.started_ns) / 1000;
-    outcome_.cpu_user_us = microseconds(usage.ru_utime);
-    outcome_.cpu_system_us = microseconds(usage.ru_stime);
-    outcome_.memory_peak_bytes = static_cast<std::uint64_t>(usage.ru_maxrss) * 1024U;
-    outcome_.stages_us = std::move(sandbox_.stages_us);
-    if (sandbox_.init) {
-      init::Status message;
-      if (ended_)
-        status = ended_->wait_status;
-      else if (::recv(sandbox_.control.get(), &message, sizeof message, MSG_DONTWAIT) == sizeof message)
-        status = message.wait_status;
-      else if (outcome_.reason.empty())
-        outcome_.reason = "the sandbox was killed from outside";
-    }
-    sandbox_.pid = -1;
-    settle(status);
-    read_usage();
-  }
-
-  // All of its processes are gone, and its cgroup is still there. What ended the command is asked of the kernel's own events: a
-  // signal alone may have come from anybody.
-  void read_usage() {
-    if (sandbox_.group.empty()) return;
-    const cgroup::Location& location = sandbox_.group.location();
-    const bool succeeded = outcome_.status == spec::Status::kExited && outcome_.exit_code == 0;
-    if (options_.read_usage || snapshot_) {
-      // Whoever owns the cgroup may be taking it away by now, file by file.
-      if (snapshot_)
-        take_usage(std::move(*snapshot_));
-      else if (auto usage = cgroup::read_usage(location))
-        take_usage(std::move(*usage));
-    } else if (!succeeded) {
-      outcome_.oom_killed = cgroup::oom_kills(location) > 0;
-    }
-    if (outcome_.oom_killed && !succeeded && !timed_out_) outcome_.status = spec::Status::kOom;
-  }
-
-  void take_usage(cgroup::Usage usage) {
-    outcome_.oom_killed = usage.oom_kills.value_or(0) > 0;
-    if (usage.memory_peak_bytes) outcome_.memory_peak_bytes = *usage.memory_peak_bytes;
-    if (usage.cpu_user_us && usage.cpu_system_us) {
-      outcome_.cpu_user_us = *usage.cpu_user_us;
-      outcome_.cpu_system_us = *usage.cpu_system_us;
-    }
-    outcome_.usage = std::move(usage);
-  }
-
-  void settle(int status) {
-    outcome_.status = WIFSIGNALED(status) ? spec::Status::kSignaled : spec::Status::kExited;
-    outcome_.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
-    outcome_.exit_code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
-    if (timed_out_) outcome_.status = spec::Status::kTimeout;
-  }
-
-  launch::Sandbox& sandbox_;
-  const Options& options_;
-  spec::Outcome outcome_;
-  UniqueFd outputs_[3];
-  Relay relays_[3];
-  std::uint64_t deadline_ns_ = 0;  // 0: none
-  bool timed_out_ = false;
-  int interrupts_ = 0;
-  std::optional<init::Status> ended_;      // what a lingering init has said
-  std::optional<cgroup::Usage> snapshot_;  // of a cgroup that may be gone before it can be read
-};
+constexpr const char* kOutlived = "the command did not end within the grace time";
 
 }  // namespace
 
-Result<ForwardedSignals> ForwardedSignals::open() {
-  sigset_t set;
-  sigemptyset(&set);
-  for (const int signal : kForwarded) {
-    // As nohup(1) has it. INT and QUIT are another matter: a shell that starts us in the background has them ignored, and
-    // whoever then sends one means the command.
-    struct sigaction action {};
-    if (signal == SIGHUP && ::sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN) continue;
-    sigaddset(&set, signal);
+Result<> Supervision::begin(launch::Sandbox sandbox) {
+  sandbox_ = std::move(sandbox);
+  watches_ = TRY(Watches::open());
+  // From the clone on, whatever has passed since.
+  if (options_.timeout.count() > 0) timer_ = TRY(sys::timer_after(std::max(time_to_deadline(), nanoseconds(1))));
+  if (sandbox_.terminal.valid())
+    open_terminal();
+  else
+    for (int stream = 0; stream < 3; ++stream) open_stream(stream);
+  if (sandbox_.init_lingers) sandbox_.group.watch_events();
+  TRY(watch());
+  watch_streams();
+  return {};
+}
+
+void Supervision::open_terminal() {
+  const int master = sandbox_.terminal.get();
+  outputs_[1] = unblocking(1);
+  raw_ = std::make_unique<RawTerminal>(0);
+  copy_window_size(0, master);
+  terminal_input_.reset(::fcntl(master, F_DUPFD_CLOEXEC, 3));
+  relays_[0] = Relay(0, terminal_input_.get());
+  relays_[1] = Relay(master, outputs_[1].valid() ? outputs_[1].get() : 1, options_.streams[1].limit_bytes);
+}
+
+void Supervision::open_stream(int stream) {
+  const int ours = sandbox_.stream[stream].get();
+  StreamUse& use = options_.streams[stream];
+  if (ours < 0 || use.kind == StreamUse::Kind::kForeign) return;
+  if (use.kind == StreamUse::Kind::kCapture) {
+    captures_[stream] = Capture(ours, use.limit_bytes);
+    return;
   }
-  ForwardedSignals signals;
-  ::pthread_sigmask(SIG_BLOCK, &set, &signals.old_);
-  signals.fd_.reset(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
-  if (!signals.fd_.valid()) return fail_errno("watching for signals");
-  return signals;
+  if (stream == 0) {
+    relays_[0] = Relay(0, ours);
+    return;
+  }
+  outputs_[stream] = use.kind == StreamUse::Kind::kCopy ? std::move(use.target) : unblocking(stream);
+  relays_[stream] = Relay(ours, outputs_[stream].valid() ? outputs_[stream].get() : stream, use.limit_bytes);
 }
 
-ForwardedSignals::~ForwardedSignals() {
-  if (fd_.valid()) ::pthread_sigmask(SIG_SETMASK, &old_, nullptr);
+Result<> Supervision::watch() {
+  TRY(watches_.want(Watched::kEnd, sandbox_.pidfd.get(), EPOLLIN));
+  TRY(watches_.want(Watched::kTimer, timer_.get(), EPOLLIN));
+  TRY(watches_.want(Watched::kSignals, options_.signals != nullptr ? options_.signals->fd() : -1, EPOLLIN));
+  if (!sandbox_.init_lingers) return {};
+  TRY(watches_.want(Watched::kControl, sandbox_.control.get(), EPOLLIN));
+  return watches_.want(Watched::kEvents, sandbox_.group.events_fd(), EPOLLPRI);
 }
 
-spec::Outcome supervise(launch::Sandbox& sandbox, const Options& options) {
-  return Supervisor(sandbox, options).run();
+void Supervision::watch_streams() {
+  for (int stream = 0; stream < 3; ++stream) {
+    if (relays_[stream].active())
+      watch_relay(stream);
+    else
+      (void)watches_.want(kStreamWatch[stream], captures_[stream].fd(), EPOLLIN);
+  }
+}
+
+void Supervision::watch_relay(int stream) {
+  Relay& relay = relays_[stream];
+  while (relay.active()) {
+    const pollfd wanted = relay.wanted();
+    if (watches_.want(kStreamWatch[stream], wanted.fd, static_cast<std::uint32_t>(wanted.events))) return;
+    // A file, or /dev/null: nobody ever waits for room in it. Of what cannot be watched nothing is read.
+    if (relay.pending())
+      (void)relay.advance(POLLOUT);
+    else
+      relay.stop();
+  }
+  (void)watches_.want(kStreamWatch[stream], -1, 0);
+}
+
+bool Supervision::has_copies() const {
+  return std::ranges::any_of(relays_, &Relay::active);
+}
+
+void Supervision::note_lost_bytes() {
+  const auto lost = [&](int stream) -> std::optional<std::uint64_t> {
+    if (options_.streams[stream].limit_bytes == UINT64_MAX) return std::nullopt;
+    return lost_bytes(stream);
+  };
+  outcome_.stdout_lost_bytes = lost(1);
+  outcome_.stderr_lost_bytes = lost(2);
+}
+
+void Supervision::close_copies() {
+  for (UniqueFd& output : outputs_) output.reset();
+}
+
+bool Supervision::step() {
+  if (phase_ == Phase::kEnded) return true;
+  std::optional<PipeSignalGuard> pipe_signal;
+  if (has_copies()) pipe_signal.emplace();
+  bool has_ended = false;
+  bool has_expired = false;
+  watches_.take([&](Watched which, std::uint32_t events) {
+    switch (which) {
+      case Watched::kEnd:
+        has_ended = true;
+        return;
+      case Watched::kTimer:
+        has_expired = true;
+        return;
+      case Watched::kSignals:
+        return forward();
+      case Watched::kControl:
+        return take_end();
+      case Watched::kEvents:
+        return take_events();
+      default:
+        for (int stream = 0; stream < 3; ++stream)
+          if (kStreamWatch[stream] == which) advance_stream(stream, static_cast<short>(events));
+    }
+  });
+  if (phase_ == Phase::kDraining) {
+    if (has_expired) phase_ = Phase::kEnded;
+    end_draining_if_done();
+  } else if (has_ended) {
+    // What has ended was in time, even where nobody looked before the deadline had passed.
+    reap();
+    begin_draining();
+  } else if (has_expired) {
+    expire();
+  }
+  if (phase_ != Phase::kEnded) watch_streams();
+  return phase_ == Phase::kEnded;
+}
+
+void Supervision::advance_stream(int stream, short revents) {
+  if (captures_[stream].fd() >= 0)
+    (void)captures_[stream].advance();
+  else if (relays_[stream].advance(revents) && stream == 0)
+    end_input();
+}
+
+// Init lingers: whoever owns the cgroup takes it away with its last process, so this is the time to read.
+void Supervision::take_end() {
+  ended_.emplace();
+  if (::recv(sandbox_.control.get(), &*ended_, sizeof *ended_, MSG_DONTWAIT) != sizeof *ended_) ended_.reset();
+  take_snapshot();
+  (void)!::send(sandbox_.control.get(), "e", 1, MSG_NOSIGNAL);
+  if (!ended_) sandbox_.init_lingers = false;
+  (void)watches_.want(Watched::kControl, -1, 0);
+}
+
+// Want of memory may take init along.
+void Supervision::take_events() {
+  sandbox_.group.acknowledge_events();
+  take_snapshot();
+}
+
+void Supervision::take_snapshot() {
+  auto usage = cgroup::read_usage(sandbox_.group.location());
+  // Without this one it was read too late.
+  if (usage && usage->cpu_us) snapshot_ = std::move(*usage);
+}
+
+// A pipe is closed; to a terminal its end-of-file character is typed, as a person would: termios(3) ICANON.
+void Supervision::end_input() {
+  if (!sandbox_.terminal.valid()) {
+    (void)watches_.want(Watched::kInput, -1, 0);
+    return sandbox_.stream[0].reset();
+  }
+  termios mode{};
+  if (::tcgetattr(sandbox_.terminal.get(), &mode) == 0 && (mode.c_lflag & ICANON) != 0)
+    (void)!::write(sandbox_.terminal.get(), &mode.c_cc[VEOF], 1);
+}
+
+nanoseconds Supervision::time_to_deadline() const {
+  return options_.timeout - nanoseconds(sys::monotonic_ns() - sandbox_.started_ns);
+}
+
+// TERM first, KILL of the whole pid namespace after the grace time.
+void Supervision::expire() {
+  sys::set_timer(timer_.get(), options_.grace);
+  const bool first = !timed_out_;
+  timed_out_ = true;
+  if (first && options_.grace.count() > 0) return send(SIGTERM);
+  sys::set_timer(timer_.get(), nanoseconds(0));
+  kill_all(kOutlived);
+}
+
+void Supervision::send(int signal) {
+  if (sandbox_.pid <= 0) return;
+  if (signal == SIGKILL && sandbox_.init_lingers) take_snapshot();
+  sys::send_signal(sandbox_.pidfd.get(), sandbox_.pid, signal);
+  // One that is paused would die only after it went on.
+  if (signal == SIGKILL && !sandbox_.group.empty()) cgroup::kill_soon(sandbox_.group.location());
+}
+
+// Pid 1 cannot refuse this, and the kernel ends the whole namespace with it: pid_namespaces(7)
+void Supervision::kill_all(const char* reason) {
+  outcome_.reason = reason;
+  send(SIGKILL);
+}
+
+void Supervision::forward() {
+  signalfd_siginfo info;
+  if (::read(options_.signals->fd(), &info, sizeof info) != sizeof info) return;
+  const int signal = static_cast<int>(info.ssi_signo);
+  if (signal == SIGWINCH && sandbox_.terminal.valid()) return copy_window_size(0, sandbox_.terminal.get());
+  if (signal == SIGINT && ++interrupts_ == 2) return kill_all("killed by a second interrupt");
+  send(signal);
+}
+
+void Supervision::reap() {
+  const auto reaped = sys::reap(sandbox_.pidfd.get(), sandbox_.pid);
+  outcome_.wall_us = (sys::monotonic_ns() - sandbox_.started_ns) / 1000;
+  if (reaped) {
+    outcome_.cpu_user_us = microseconds(reaped->usage.ru_utime);
+    outcome_.cpu_system_us = microseconds(reaped->usage.ru_stime);
+    outcome_.memory_peak_bytes = static_cast<std::uint64_t>(reaped->usage.ru_maxrss) * 1024U;
+  }
+  outcome_.stages_us = std::move(sandbox_.stages_us);
+  settle(wait_status(reaped));
+  sandbox_.pid = -1;
+  read_usage();
+}
+
+// Of the command, from init; of pid 1, where that could say nothing any more.
+int Supervision::wait_status(const Result<sys::Ended>& reaped) {
+  init::Status message;
+  if (sandbox_.init && ended_) return ended_->wait_status;
+  if (sandbox_.init && ::recv(sandbox_.control.get(), &message, sizeof message, MSG_DONTWAIT) == sizeof message)
+    return message.wait_status;
+  if (!reaped && !sandbox_.init) outcome_.reason = "another wait(2) of this process has taken its exit status";
+  const int status = reaped ? reaped->wait_status : SIGKILL;
+  if (!sandbox_.init) return status;
+  // Init ends by itself only at its own deadline, which comes later than ours.
+  const bool left = reaped ? WIFEXITED(status) : time_to_deadline().count() <= 0;
+  if (options_.timeout.count() > 0 && left) timed_out_ = true;
+  if (outcome_.reason.empty()) outcome_.reason = timed_out_ ? kOutlived : "the sandbox was killed from outside";
+  return timed_out_ && WIFEXITED(status) ? SIGKILL : status;
+}
+
+void Supervision::settle(int status) {
+  outcome_.status = WIFSIGNALED(status) ? spec::Status::kSignaled : spec::Status::kExited;
+  outcome_.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+  outcome_.exit_code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+  if (timed_out_) outcome_.status = spec::Status::kTimeout;
+}
+
+// All of its processes are gone, and its cgroup is still there. What ended the command is asked of the kernel's own events: a
+// signal alone may have come from anybody.
+void Supervision::read_usage() {
+  if (sandbox_.group.empty()) return;
+  const cgroup::Location& location = sandbox_.group.location();
+  const bool succeeded = outcome_.status == spec::Status::kExited && outcome_.exit_code == 0;
+  if (options_.read_usage || snapshot_) {
+    // Whoever owns the cgroup may be taking it away by now, file by file.
+    if (snapshot_)
+      take_usage(std::move(*snapshot_));
+    else if (auto usage = cgroup::read_usage(location))
+      take_usage(std::move(*usage));
+  } else if (!succeeded) {
+    outcome_.oom_killed = cgroup::oom_kills(location) > 0;
+  }
+  if (outcome_.oom_killed && !succeeded && !timed_out_) outcome_.status = spec::Status::kOom;
+}
+
+void Supervision::take_usage(cgroup::Usage usage) {
+  outcome_.oom_killed = usage.oom_kills.value_or(0) > 0;
+  if (usage.memory_peak_bytes) outcome_.memory_peak_bytes = *usage.memory_peak_bytes;
+  if (usage.cpu_user_us && usage.cpu_system_us) {
+    outcome_.cpu_user_us = *usage.cpu_user_us;
+    outcome_.cpu_system_us = *usage.cpu_system_us;
+  }
+  outcome_.usage = std::move(usage);
+}
+
+// All writers are dead: what is left in the pipes is finite.
+void Supervision::begin_draining() {
+  phase_ = Phase::kDraining;
+  relays_[0].stop();
+  end_draining_if_done();
+  if (phase_ == Phase::kEnded) return;
+  for (const Watched which : {Watched::kEnd, Watched::kTimer, Watched::kSignals, Watched::kControl, Watched::kEvents})
+    (void)watches_.want(which, -1, 0);
+  restart_drain_timer();
+}
+
+void Supervision::end_draining_if_done() {
+  // A fork of the host may hold a writing end for a moment; nothing more is written to it.
+  for (Capture& capture : captures_)
+    if (capture.fd() >= 0 && capture.advance()) capture.stop();
+  const bool is_capturing = std::ranges::any_of(captures_, [](const Capture& capture) { return capture.fd() >= 0; });
+  if (!has_copies() && !is_capturing) phase_ = Phase::kEnded;
+  if (phase_ == Phase::kEnded) {
+    raw_.reset();
+    note_lost_bytes();
+    return;
+  }
+  restart_drain_timer();
+}
+
+void Supervision::restart_drain_timer() {
+  if (!has_copies()) return;
+  // For a reader that has stopped reading, after a timeout; else it is waited for, as any program waits for its terminal.
+  constexpr nanoseconds kDrainTime = std::chrono::seconds(1);
+  const bool waits_for_reader = !timed_out_ && (relays_[1].pending() || relays_[2].pending());
+  if (!timer_.valid()) {
+    auto timer = sys::timer_after(kDrainTime);
+    if (timer) timer_ = std::move(*timer);
+  }
+  if (!timer_.valid()) return;
+  sys::set_timer(timer_.get(), waits_for_reader ? nanoseconds(0) : kDrainTime);
+  (void)watches_.want(Watched::kTimer, timer_.get(), EPOLLIN);
 }
 
 }  // namespace clawrun::supervise

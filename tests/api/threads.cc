@@ -28,8 +28,8 @@ void run_sandboxes(int thread, int runs) {
     const auto outcome = sandbox.run({"/bin/sh", "-c", "exit " + std::to_string(code)});
     if (!outcome)
       complain(outcome.error().message);
-    else if (outcome->exit_code() != code)
-      complain("expected " + std::to_string(code) + ", got " + outcome->json());
+    else if (outcome->exit_code != code)
+      complain("expected " + std::to_string(code) + ", got " + outcome->json);
   }
 }
 
