@@ -18,7 +18,6 @@
 
 #include "base/text.h"
 #include "cgroup/systemd_protocol.h"
-#include "sys/own_program.h"
 #include "sys/sys.h"
 
 namespace clawrun::cgroup {
@@ -27,36 +26,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 constexpr const char* kRemedy = "; --cgroup-driver cgroupfs does without systemd";
-
-std::string own_directory() {
-  const std::string path = sys::own_path();
-  return path.substr(0, path.rfind('/'));
-}
-
-bool is_only_written_by(const struct stat& file, uid_t owner) {
-  return (file.st_uid == owner || file.st_uid == 0) && (file.st_mode & (S_IWGRP | S_IWOTH)) == 0;
-}
-
-// Beside a program that root runs from a directory such as /tmp, anybody may have put a file: a neighbour is taken only where
-// it and its directory belong to who owns the program.
-Result<HelperProgram> open_neighbour(const std::string& directory) {
-  struct stat own {};
-  struct stat around {};
-  struct stat file {};
-  HelperProgram program{{}, directory + "/clawrun-systemd"};
-  const UniqueFd folder = TRY(sys::open(directory, O_PATH | O_DIRECTORY));
-  program.file = UniqueFd(::openat(folder.get(), "clawrun-systemd", O_PATH | O_CLOEXEC | O_NOFOLLOW));
-  if (!program.file.valid()) return fail_errno(program.path);
-  if (::stat("/proc/self/exe", &own) != 0 || ::fstat(folder.get(), &around) != 0 || ::fstat(program.file.get(), &file) != 0)
-    return fail_errno(program.path);
-  if (!is_only_written_by(around, own.st_uid) || !is_only_written_by(file, own.st_uid))
-    return fail(ErrorKind::kDenied, program.path + ": others than the owner of this program can write to it");
-  return program;
-}
-
-Result<UniqueFd> open_installed() {
-  return sys::open(CLAWRUN_LIBEXECDIR "/clawrun-systemd", O_PATH);
-}
 
 // A child that ends with this object, however that happens.
 class Child {
@@ -156,20 +125,9 @@ std::string time_in_words(std::chrono::milliseconds time) {
 }
 
 Result<HelperProgram> find_systemd_helper() {
-  std::vector<std::string> tried;
-  const std::string own = own_directory();
-  if (!own.empty()) {
-    for (const char* layout : {"/systemd", "/../libexec/clawrun"}) {
-      auto program = open_neighbour(own + layout);
-      if (program) return program;
-      if (program.error().kind == ErrorKind::kDenied) tried.push_back(program.error().message);
-    }
-  }
-  auto installed = open_installed();
-  if (installed) return HelperProgram{std::move(*installed), CLAWRUN_LIBEXECDIR "/clawrun-systemd"};
-  tried.push_back(installed.error().message);
-  return fail(ErrorKind::kUnsupported, "the helper for systemd is not installed (" + join(tried, "; ") +
-                                           "): clawrun was built without libsystemd" + kRemedy);
+  auto program = sys::find_helper("systemd");
+  if (!program) program.error().message += std::string(": clawrun was built without libsystemd") + kRemedy;
+  return program;
 }
 
 Result<std::string> ask_helper(const HelperProgram& program, std::string_view request, std::chrono::milliseconds limit) {

@@ -6,16 +6,12 @@
 #include <string_view>
 
 #include "base/result.h"
-#include "base/unique_fd.h"
+#include "sys/helper_program.h"
 
 namespace clawrun::cgroup {
 
-struct HelperProgram {
-  UniqueFd file;     // O_PATH: what was checked is what is run
-  std::string path;  // for messages
-};
+using sys::HelperProgram;
 
-// The installed one, or the one of the build tree or the unpacked archive that this program is in.
 Result<HelperProgram> find_systemd_helper();
 
 // Runs it with an empty environment and nothing open but the socket. It works in a process of many threads, whatever that

@@ -11,6 +11,7 @@
 #include "cli/oci_verbs.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "engine/emit_bundle.h"
 #include "engine/exec.h"
 #include "report/report.h"
 #include "sys/sys.h"
@@ -60,6 +61,7 @@ void say_degradations(const plan::Plan& plan, const ExecArguments& arguments) {
 void say_end(const spec::Outcome& outcome, const plan::Plan& plan, const ExecArguments& arguments) {
   if (arguments.quiet) return;
   if (const std::string text = report::explanation(outcome, plan); !text.empty()) write_error(text);
+  if (const std::string text = report::truncation(outcome); !text.empty()) write_error(text);
   if (!arguments.verbose) return;
   std::string line = "stages (us since the clone):";
   for (const auto& [stage, us] : outcome.stages_us) line += " " + stage + "=" + std::to_string(us);
@@ -80,6 +82,17 @@ int print(const std::string& text) {
   return tables::kExitOk;
 }
 
+int emit_bundle(const plan::Plan& plan, const ExecArguments& arguments) {
+  const auto not_expressed = engine::emit_bundle(plan, {.directory = *arguments.bundle, .uid_range = arguments.spec.uid_range});
+  if (!not_expressed) {
+    write_error(not_expressed.error().message);
+    return tables::exec_exit_code(not_expressed.error().kind);
+  }
+  if (!arguments.quiet)
+    for (const std::string& lost : *not_expressed) write_error("not in the bundle: " + lost);
+  return tables::kExitOk;
+}
+
 int run(const ExecArguments& arguments) {
   ReportFile report;
   // Before the report is opened, which might get the number of a descriptor that is not there.
@@ -95,6 +108,7 @@ int run(const ExecArguments& arguments) {
     return print(report::plan_to_json(*plan));
   }
   say_degradations(*plan, arguments);
+  if (arguments.bundle) return emit_bundle(*plan, arguments);
   const auto outcome = engine::exec(*plan, {.forward_signals = true, .read_usage = !arguments.report.empty()});
   if (!outcome) return failed(outcome.error(), report, &*plan, arguments.quiet);
   report.write(*outcome, &*plan, arguments.quiet);
@@ -122,8 +136,9 @@ std::string exec_help() {
       "Runs COMMAND in a fresh sandbox: its own namespaces, a read-only root, no network,\n"
       "no capabilities, a system call filter. stdio is the caller's.\n";
   constexpr std::size_t kColumn = 30;
-  constexpr spec::Section kOrder[] = {spec::Section::kRoot,   spec::Section::kEnvironment, spec::Section::kIsolation,
-                                      spec::Section::kLimits, spec::Section::kStdio,       spec::Section::kRunning};
+  constexpr spec::Section kOrder[] = {spec::Section::kRoot,    spec::Section::kEnvironment, spec::Section::kIsolation,
+                                      spec::Section::kNetwork, spec::Section::kLimits,      spec::Section::kStdio,
+                                      spec::Section::kRunning};
   const std::vector<OptionRow> rows = exec_options();
   for (const spec::Section section : kOrder) {
     text += "\n" + std::string(spec::section_title(section)) + ":\n";

@@ -44,13 +44,23 @@ Result<> OciLog::open(const std::string& path) {
 
 void OciLog::write_error(const Error& error) const {
   const std::string message = one_line(engine_wording(error));
-  const std::string line = log_line(format_, message, ::time(nullptr));
+  const std::string line = log_line(format_, {.message = message}, ::time(nullptr));
   // Where even the log cannot be written there is standard error, and where both are gone nobody to tell.
   if (file_.valid()) (void)sys::write_all(file_.get(), line);
-  if (on_stderr_ || (!file_.valid() && format_ == OciLogFormat::kJson)) {
+  if (is_stderr_log()) {
     (void)sys::write_all(2, line);
   } else {
     cli::write_error(message);
+  }
+}
+
+void OciLog::write_warning(std::string_view message) const {
+  const std::string plain = one_line(message);
+  const std::string line = log_line(format_, {.level = "warning", .message = plain}, ::time(nullptr));
+  if (file_.valid() || is_stderr_log()) {
+    (void)sys::write_all(file_.valid() ? file_.get() : 2, line);
+  } else {
+    cli::write_error("warning: " + plain);
   }
 }
 
@@ -67,13 +77,14 @@ std::string engine_wording(const Error& error) {
   return message;
 }
 
-std::string log_line(OciLogFormat format, std::string_view message, std::time_t now) {
+std::string log_line(OciLogFormat format, const OciLogLine& line, std::time_t now) {
   std::tm parts{};
   char time[64] = "1970-01-01T00:00:00Z";
   if (::gmtime_r(&now, &parts) != nullptr) (void)std::strftime(time, sizeof time, "%Y-%m-%dT%H:%M:%SZ", &parts);
   if (format == OciLogFormat::kJson)
-    return "{\"level\":\"error\",\"msg\":" + json_quoted(message) + ",\"time\":\"" + time + "\"}\n";
-  return std::string("time=\"") + time + "\" level=error msg=" + json_quoted(message) + "\n";
+    return "{\"level\":\"" + std::string(line.level) + "\",\"msg\":" + json_quoted(line.message) + ",\"time\":\"" + time +
+           "\"}\n";
+  return std::string("time=\"") + time + "\" level=" + std::string(line.level) + " msg=" + json_quoted(line.message) + "\n";
 }
 
 }  // namespace clawrun::cli

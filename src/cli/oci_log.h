@@ -22,7 +22,14 @@ class OciLog {
   // exactly one object: it reads the whole file as one.
   void write_error(const Error& error) const;
 
+  // To the file where there is one, else to standard error, which may be the container's too.
+  void write_warning(std::string_view message) const;
+  // Whether warnings have to wait for success: beside an error one would be a second object.
+  [[nodiscard]] bool holds_one_object() const { return file_.valid(); }
+
  private:
+  [[nodiscard]] bool is_stderr_log() const { return on_stderr_ || (!file_.valid() && format_ == OciLogFormat::kJson); }
+
   UniqueFd file_;
   bool on_stderr_ = false;  // the line of the log instead of the plain message
   OciLogFormat format_ = OciLogFormat::kText;
@@ -33,6 +40,10 @@ class OciLog {
 std::string engine_wording(const Error& error);
 
 // {"level":"error","msg":…,"time":…} or time=… level=error msg=…, with a newline.
-std::string log_line(OciLogFormat format, std::string_view message, std::time_t now);
+struct OciLogLine {
+  std::string_view level = "error";
+  std::string_view message;
+};
+std::string log_line(OciLogFormat format, const OciLogLine& line, std::time_t now);
 
 }  // namespace clawrun::cli

@@ -116,7 +116,7 @@ constexpr OciOption kOptions[] = {
     {of(kCheckpoint), "page-server", 0, "ADDRESS:PORT", "send the memory there"},
     {of(kCheckpoint, kRestore), "file-locks", 0, "", "keep locks of files"},
     {of(kCheckpoint), "pre-dump", 0, "", "memory only, and the container goes on"},
-    {of(kCheckpoint, kRestore), "manage-cgroups-mode", 0, "MODE", "soft, full, strict or ignore (default soft)"},
+    {of(kCheckpoint, kRestore), "manage-cgroups-mode", 0, "MODE", "soft, full, strict, ignore or none (default soft)"},
     {of(kCheckpoint, kRestore), "empty-ns", 0, "NAME", "a namespace whose contents are left out: network"},
     {of(kCheckpoint, kRestore), "auto-dedup", 0, "", "drop from older images what newer ones have"},
     {of(kCheckpoint, kRestore), "link-remap", 0, "", "allow files that are open and have no name"},

@@ -51,10 +51,12 @@ TEST_CASE("intervals in Go's form") {
 }
 
 TEST_CASE("the line of a log is one JSON object or one of logrus' lines, whatever the message has") {
-  CHECK(log_line(OciLogFormat::kJson, "a \"b\"\n\x1b\xff", 0) ==
+  CHECK(log_line(OciLogFormat::kJson, {.message = "a \"b\"\n\x1b\xff"}, 0) ==
         "{\"level\":\"error\",\"msg\":\"a \\\"b\\\"\\u000a\\u001b\xef\xbf\xbd\",\"time\":\"1970-01-01T00:00:00Z\"}\n");
-  CHECK(log_line(OciLogFormat::kText, "container does not exist", 1'800'000'000) ==
+  CHECK(log_line(OciLogFormat::kText, {.message = "container does not exist"}, 1'800'000'000) ==
         "time=\"2027-01-15T08:00:00Z\" level=error msg=\"container does not exist\"\n");
+  CHECK(log_line(OciLogFormat::kText, {.level = "warning", .message = "w"}, 0) ==
+        "time=\"1970-01-01T00:00:00Z\" level=warning msg=\"w\"\n");
 }
 
 TEST_CASE("the kernel's words are in lower case, as Docker's client looks for them") {

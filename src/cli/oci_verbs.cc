@@ -4,6 +4,7 @@
 
 #include <climits>
 #include <optional>
+#include <vector>
 
 #include "base/text.h"
 #include "cli/message.h"
@@ -178,8 +179,17 @@ OciVerb oci_verb_of(std::string_view verb) {
 int run_oci_verb(std::string_view verb, std::span<char* const> args, const OciGlobals& globals) {
   const OciVerbRow* row = find_row(verb);
   if (row == nullptr) return tables::kExitFailure;
-  const auto result = run(*row, args, globals.runtime);
-  if (result) return *result;
+  std::vector<std::string> warnings;
+  engine::Runtime runtime = globals.runtime;
+  runtime.warn = [&](const std::string& message) {
+    if (globals.log.holds_one_object()) return warnings.push_back(message);
+    globals.log.write_warning(message);
+  };
+  const auto result = run(*row, args, runtime);
+  if (result) {
+    for (const std::string& message : warnings) globals.log.write_warning(message);
+    return *result;
+  }
   globals.log.write_error(result.error());
   return exit_status(*row, result.error());
 }

@@ -25,6 +25,9 @@ constexpr LocalOption kLocal[] = {
      [](ExecArguments& a, std::string_view value) { a.report = value; }},
     {{"dry-run", "", Section::kRunning, "print the plan, exactly what would be done, as JSON, and do nothing"},
      [](ExecArguments& a, std::string_view) { a.dry_run = true; }},
+    {{"emit-bundle", "DIR", Section::kRunning,
+      "make DIR, an OCI bundle that gives the same sandbox under any runtime; run nothing"},
+     [](ExecArguments& a, std::string_view value) { a.bundle = value; }},
     {{"quiet", "", Section::kRunning, "nothing on stderr but errors before the start"},
      [](ExecArguments& a, std::string_view) { a.quiet = true; }},
     {{"verbose", "", Section::kRunning, "notes about this host and the time of each stage on stderr"},
@@ -129,6 +132,8 @@ Result<ExecArguments> parse_exec(std::span<char* const> args) {
     if (one.name == "profile") TRY(engine::apply_profile(arguments.spec, std::string(one.value)));
   for (const Given& one : given) TRY(apply(arguments, one));
   if (arguments.help) return arguments;
+  if (arguments.bundle && (arguments.dry_run || !arguments.report.empty()))
+    return fail(ErrorKind::kUsage, "--emit-bundle runs nothing: it cannot go with --dry-run or --report");
 
   const auto rest = static_cast<std::size_t>(optind);
   const bool separated = rest > 1 && std::string_view(argv[rest - 1]) == "--";

@@ -1,6 +1,7 @@
 // The options of `exec`: the settings of spec/settings.h and the few that concern only the command line.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -17,6 +18,7 @@ struct ExecArguments {
   spec::SandboxSpec spec;
   std::vector<std::string> profiles;  // --profile, in order
   std::string report;                 // a file, "fd:N", or "" for none
+  std::optional<std::string> bundle;  // a directory to make instead of running anything
   bool dry_run = false;
   bool quiet = false;
   bool verbose = false;

@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
@@ -245,17 +246,33 @@ Result<> become(const oci::Process& process, Groups groups) {
   TRY(drop_bounding(capabilities.bounding));
   if (::prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0) return fail_errno("keeping capabilities");
   const oci::User& user = process.user;
-  // Always, so that no group of the caller's stays (CVE-2022-2989), where the namespace allows it.
+  // So that no group of the caller's stays that nobody asked for (CVE-2022-2989), where the namespace allows it.
   if (groups == Groups::kSet) {
     std::vector<gid_t> list(user.additional_gids.begin(), user.additional_gids.end());
     if (::setgroups(list.size(), list.data()) != 0) return fail_errno("setgroups");
-  } else if (!user.additional_gids.empty()) {
+  } else if (groups == Groups::kCannot && !user.additional_gids.empty()) {
     return fail(ErrorKind::kUnsupported, "cannot set any additional groups in a rootless container");
   }
   if (::setresgid(user.gid, user.gid, user.gid) != 0) return fail_errno("setgid " + std::to_string(user.gid));
   if (::setresuid(user.uid, user.uid, user.uid) != 0) return fail_errno("setuid " + std::to_string(user.uid));
   if (::prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) != 0) return fail_errno("keeping capabilities");
   return set_capabilities(capabilities);
+}
+
+Result<> set_limits(pid_t pid, const oci::Process& process) {
+  for (const oci::Rlimit& row : process.rlimits) {
+    const rlimit value{row.soft, row.hard};
+    if (::prlimit(pid, static_cast<__rlimit_resource>(row.resource), &value, nullptr) == 0) continue;
+    const int error = errno;
+    std::string hint;
+    if (error == EPERM) hint = " (raising a hard limit needs CAP_SYS_RESOURCE, which the runtime does not have)";
+    Failure failure = fail_errno("error setting rlimit type " + std::to_string(row.resource) + " to " + std::to_string(row.soft) +
+                                     ":" + std::to_string(row.hard),
+                                 error);
+    failure.error().message += hint;
+    return failure;
+  }
+  return {};
 }
 
 Result<> set_no_new_privileges() {

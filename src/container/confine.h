@@ -1,6 +1,8 @@
 // What a container's process takes upon itself before it executes: shared by `create`, `run` and `exec`.
 #pragma once
 
+#include <sys/types.h>
+
 #include <string>
 #include <vector>
 
@@ -41,7 +43,15 @@ Result<> set_memory_policy(const oci::MemoryPolicy& policy);
 // Lists of processors: sched_setaffinity(2).
 Result<> set_affinity(const std::string& list);
 
-enum class Groups : std::uint8_t { kSet, kCannot };  // setgroups(2) is refused in this user namespace
+// process.rlimits of the process `pid`, 0 for the caller. By one whose rights may raise a limit, and before the process becomes
+// somebody else, whose limits would be out of its reach: prlimit(2).
+Result<> set_limits(pid_t pid, const oci::Process& process);
+
+enum class Groups : std::uint8_t {
+  kSet,
+  kCannot,  // setgroups(2) is refused in this user namespace
+  kKeep,    // those of the caller stay: the annotation run.oci.keep_original_groups
+};
 
 // Bounding set, groups, ids, the four other sets. After it the process is what process.user and process.capabilities say.
 Result<> become(const oci::Process& process, Groups groups);

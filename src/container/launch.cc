@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
@@ -13,15 +12,19 @@
 #include <cerrno>
 #include <csignal>
 #include <optional>
+#include <utility>
 
 #include "base/text.h"
+#include "container/confine.h"
 #include "container/listener.h"
 #include "container/mount.h"
 #include "container/namespaces.h"
+#include "container/net_devices.h"
 #include "container/process.h"
 #include "container/sync.h"
 #include "launch/hooks.h"
 #include "launch/ids.h"
+#include "oci/annotations.h"
 #include "sys/sys.h"
 
 namespace clawrun::container {
@@ -45,24 +48,6 @@ Result<UniqueFd> open_pidfd(pid_t pid) {
   return fd;
 }
 
-// By the runtime, whose rights may raise a limit, and before the process becomes somebody else, whose limits would be out of its
-// reach: prlimit(2).
-Result<> limit(pid_t pid, const oci::Process& process) {
-  for (const oci::Rlimit& row : process.rlimits) {
-    const rlimit value{row.soft, row.hard};
-    if (::prlimit(pid, static_cast<__rlimit_resource>(row.resource), &value, nullptr) == 0) continue;
-    const int error = errno;
-    std::string hint;
-    if (error == EPERM) hint = " (raising a hard limit needs CAP_SYS_RESOURCE, which the runtime does not have)";
-    Failure failure = fail_errno("error setting rlimit type " + std::to_string(row.resource) + " to " + std::to_string(row.soft) +
-                                     ":" + std::to_string(row.hard),
-                                 error);
-    failure.error().message += hint;
-    return failure;
-  }
-  return {};
-}
-
 Result<> adjust_oom_score(pid_t pid, const oci::Process& process) {
   if (!process.oom_score_adj) return {};
   auto written = sys::write_proc_file("/proc/" + std::to_string(pid) + "/oom_score_adj", std::to_string(*process.oom_score_adj));
@@ -79,11 +64,14 @@ class Conversation {
   Conversation() = default;
   Conversation(const Conversation&) = delete;
   Conversation& operator=(const Conversation&) = delete;
-  ~Conversation() {
-    for (const pid_t pid : {stage_, started_.pid}) {
-      if (pid <= 0) continue;
-      ::kill(pid, SIGKILL);
-      reap(pid);
+  ~Conversation() { end(); }
+
+  // Kills whoever is there.
+  void end() {
+    for (pid_t* const pid : {&stage_, &started_.pid}) {
+      if (*pid <= 0) continue;
+      ::kill(*pid, SIGKILL);
+      reap(std::exchange(*pid, -1));
     }
   }
 
@@ -159,6 +147,16 @@ class Start {
   Start(const oci::Config& config, const Launch& launch) : config_(config), launch_(launch) {}
 
   Result<Started> run() {
+    auto done = converse();
+    if (done) return conversation_.keep();
+    // Nobody is to be at work on the devices when they go back.
+    conversation_.end();
+    if (const auto back = net_devices_.give_back(); !back) done.error().message += "; " + back.error().message;
+    return std::unexpected(std::move(done).error());
+  }
+
+ private:
+  Result<> converse() {
     if (!config_.process) return fail(ErrorKind::kInvalid, "process: a container cannot be made without one");
     namespaces_ = TRY(open_namespaces(config_));
     TRY(check());
@@ -170,10 +168,9 @@ class Start {
     TRY(clone());
     if (!staged_) TRY(begin());
     for (bool ready = false; !ready;) ready = TRY(answer());
-    return conversation_.keep();
+    return {};
   }
 
- private:
   Result<> check() const {
     if (!namespaces_.creates(CLONE_NEWNS) && !namespaces_.joins(CLONE_NEWNS))
       return fail(ErrorKind::kInvalid,
@@ -192,6 +189,7 @@ class Start {
     const bool user = namespaces_.creates(CLONE_NEWUSER) && ::geteuid() == 0;
     site_.bundle = launch_.bundle;
     site_.mount_label = config_.linux.mount_label;
+    site_.mount_context = TRY(oci::annotations_of(config_)).mount_context;
     site_.cgroup_namespace = namespaces_.creates(CLONE_NEWCGROUP);
     site_.user_namespace = namespaces_.creates(CLONE_NEWUSER) || namespaces_.joins(CLONE_NEWUSER) || in_user_namespace();
     for (std::size_t i = 0; i < config_.mounts.size(); ++i) {
@@ -293,6 +291,10 @@ class Start {
         TRY(conversation_.note_started(static_cast<pid_t>(message.number)));
         TRY(begin());
         return false;
+      case Word::kNetwork:
+        TRY(net_devices_.move(config_.linux.net_devices, conversation_.started().pid));
+        TRY(conversation_.go());
+        return false;
       case Word::kMounted:
         TRY(run_runtime_hooks());
         TRY(conversation_.go());
@@ -303,7 +305,7 @@ class Start {
         TRY(conversation_.go());
         return false;
       case Word::kLimits:
-        TRY(limit(conversation_.started().pid, *config_.process));
+        TRY(set_limits(conversation_.started().pid, *config_.process));
         TRY(conversation_.go());
         return false;
       case Word::kReady: {
@@ -323,7 +325,8 @@ class Start {
 
   Result<> run_runtime_hooks() {
     const std::string state = launch_.hook_state(conversation_.started().pid, "creating");
-    const launch::HookOptions options{.directory = launch_.bundle};
+    const launch::HookOptions options{
+        .directory = launch_.bundle, .stdout_fd = launch_.hooks_stdout, .stderr_fd = launch_.hooks_stderr};
     TRY(launch::run_hooks(config_.hooks.prestart, "prestart", state, options));
     return launch::run_hooks(config_.hooks.create_runtime, "createRuntime", state, options);
   }
@@ -333,6 +336,7 @@ class Start {
   Namespaces namespaces_;
   Site site_;
   bool staged_ = false;
+  NetDevices net_devices_;
   Conversation conversation_;
 };
 
@@ -357,16 +361,16 @@ Result<Started> join_process(const oci::Config& config, const oci::Process& proc
     const Message message = TRY(conversation.next());
     if (message.word == Word::kStarted) {
       TRY(conversation.note_started(static_cast<pid_t>(message.number)));
+      if (join.on_process) TRY(join.on_process(conversation.started().pid));
       TRY(adjust_oom_score(conversation.started().pid, process));
       TRY(conversation.go());
     } else if (message.word == Word::kListener) {
       TRY(send_listener(config, conversation.started(), static_cast<int>(message.number), {}));
       TRY(conversation.go());
     } else if (message.word == Word::kLimits) {
-      TRY(limit(conversation.started().pid, process));
+      TRY(set_limits(conversation.started().pid, process));
       TRY(conversation.go());
     } else if (message.word == Word::kReady) {
-      TRY(conversation.go());
       ready = true;
     } else {
       return fail(ErrorKind::kInternal, "the process said something that was not expected");

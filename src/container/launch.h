@@ -34,6 +34,8 @@ struct Launch {
   int console_socket = -1;  // connected; gets the terminal's master
   int gate = -1;            // FIFO, open for reading and writing
   int report = -1;          // FIFO, open for reading and writing
+  int hooks_stdout = -1;    // where the output of hooks goes: launch/hook_output.h
+  int hooks_stderr = -1;
   unsigned preserve_fds = 0;
   unsigned listen_fds = 0;   // of those, from LISTEN_FDS
   std::string listen_names;  // LISTEN_FDNAMES
@@ -61,6 +63,8 @@ struct Join {
   pid_t init = -1;  // of the container
   // Asked when its namespaces are open, which would be those of whoever had the number after it.
   std::function<bool()> is_alive;
+  // Called when the process is there, before it goes on.
+  std::function<Result<>(pid_t pid)> on_process;
   Filters filters;
   int clone_into_cgroup = -1;
   std::vector<int> join_files;

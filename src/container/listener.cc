@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "base/text.h"
+#include "oci/annotations.h"
 #include "sys/sys.h"
 
 namespace clawrun::container {
@@ -46,9 +47,9 @@ Result<UniqueFd> connect_to(const std::string& path) {
 
 Result<> send_listener(const oci::Config& config, const Started& started, int number, const std::string& state) {
   // crun's annotation, where the member is missing.
-  const auto receiver = config.annotations.find("run.oci.seccomp.receiver");
+  const oci::Annotated annotated = TRY(oci::annotations_of(config));
   std::string path = config.linux.seccomp ? config.linux.seccomp->listener_path : "";
-  if (path.empty() && receiver != config.annotations.end()) path = receiver->second;
+  if (path.empty()) path = annotated.seccomp_receiver;
   if (path.empty()) return fail(ErrorKind::kInvalid, "linux.seccomp.listenerPath: needed for SCMP_ACT_NOTIFY");
   const UniqueFd listener(static_cast<int>(::syscall(SYS_pidfd_getfd, started.pidfd.get(), number, 0)));
   if (!listener.valid()) return fail_errno("taking the seccomp listener of the container's process");

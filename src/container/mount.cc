@@ -207,7 +207,7 @@ Result<> mount_filesystem(const Site& site, const oci::Mount& mount) {
   if (mount.type == "cgroup" || mount.type == "cgroup2") return mount_cgroup(site, mount, target.get());
   std::string data = mount.options.data;
   if (!site.mount_label.empty() && mount.type != "proc" && mount.type != "sysfs")
-    data += (data.empty() ? "" : ",") + ("context=\"" + site.mount_label + "\"");
+    data += (data.empty() ? "" : ",") + (site.mount_context + "=\"" + site.mount_label + "\"");
   if (std::ranges::find(kOwnKinds, mount.type) == std::end(kOwnKinds)) {
     TRY(mount_by_words(mount, data, target.get()));
     const UniqueFd top = TRY(open_in_root(site.root, mount.destination));

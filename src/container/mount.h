@@ -16,6 +16,7 @@ struct Site {
   int root = -1;  // O_PATH, the root directory that is being built
   std::string bundle;
   std::string mount_label;
+  std::string mount_context;      // the option for it: context, fscontext, defcontext, rootcontext
   std::string mountinfo;          // of the host, before anything was mounted
   bool cgroup_namespace = false;  // of its own
   bool user_namespace = false;    // of its own, or this process is in one that is not the host's

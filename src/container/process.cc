@@ -20,6 +20,7 @@
 #include "container/sync.h"
 #include "container/terminal.h"
 #include "launch/hooks.h"
+#include "oci/annotations.h"
 #include "sys/sys.h"
 
 namespace clawrun::container {
@@ -115,20 +116,31 @@ Result<int> load_filters(const Filters& filters) {
 // The words of both kinds of process from here on, where they are the same.
 class Confinement {
  public:
-  Confinement(const oci::Config& config, const oci::Process& process, const Filters& filters, const Proc& proc, int sync)
-      : config_(config), process_(process), filters_(filters), proc_(proc), sync_(sync) {}
+  struct Parts {
+    const oci::Config& config;
+    const oci::Process& process;
+    const Namespaces& namespaces;
+    const Filters& filters;
+    const Proc& proc;
+    int sync = -1;
+  };
+  explicit Confinement(const Parts& parts)
+      : config_(parts.config),
+        process_(parts.process),
+        namespaces_(parts.namespaces),
+        filters_(parts.filters),
+        proc_(parts.proc),
+        sync_(parts.sync) {}
 
   // Identity, capabilities, no_new_privs, seccomp. The filter is loaded last where no_new_privs allows it, and before the
   // capabilities go where it does not: seccomp(2).
   Result<> run() {
-    const Groups groups = may_set_groups(proc_) ? Groups::kSet : Groups::kCannot;
+    const oci::Annotated annotated = TRY(oci::annotations_of(config_));
+    const Groups groups = annotated.keeps_groups ? Groups::kKeep : may_set_groups(proc_) ? Groups::kSet : Groups::kCannot;
     auto entered = enter_cwd(process_);
     if (!entered && entered.error().errno_value != EACCES && entered.error().errno_value != EPERM) return entered;
     environment_ = environment_of(process_);
-    if (!process_.rlimits.empty()) {
-      TRY(say(sync_, {.word = Word::kLimits, .text = {}}));
-      TRY(await_go(sync_));
-    }
+    if (!process_.rlimits.empty()) TRY(take_limits());
     // While capabilities of the own namespaces allow it, and before a filter that may refuse its calls.
     const std::optional<Landlock> landlock = TRY(landlock_of(config_));
     if (landlock) TRY(enter_landlock(*landlock));
@@ -168,6 +180,13 @@ class Confinement {
   }
 
  private:
+  // In another user namespace the rights that raise a limit are the runtime's alone.
+  Result<> take_limits() {
+    if (!namespaces_.creates(CLONE_NEWUSER) && !namespaces_.joins(CLONE_NEWUSER)) return set_limits(0, process_);
+    TRY(say(sync_, {.word = Word::kLimits, .text = {}}));
+    return await_go(sync_);
+  }
+
   Result<> load() {
     const int listener = TRY(load_filters(filters_));
     if (listener < 0) return {};
@@ -179,6 +198,7 @@ class Confinement {
 
   const oci::Config& config_;
   const oci::Process& process_;
+  const Namespaces& namespaces_;
   const Filters& filters_;
   const Proc& proc_;
   int sync_;
@@ -213,6 +233,10 @@ class First {
     // As long as all the rest, and meanwhile the runtime writes down what it has started.
     if (first_.namespaces.creates(CLONE_NEWNET)) TRY(make_network());
     TRY(await_go(first_.sync));
+    if (!config_.linux.net_devices.empty()) {
+      TRY(say(first_.sync, {.word = Word::kNetwork, .text = {}}));
+      TRY(await_go(first_.sync));
+    }
     TRY(take_place());
     if (config_.process) {
       proc_ = TRY(Proc::open());
@@ -223,7 +247,8 @@ class First {
   }
 
   std::vector<int> kept() const {
-    std::vector<int> keep = {first_.sync, launch_.console_socket, launch_.gate, launch_.report};
+    std::vector<int> keep = {first_.sync,    launch_.console_socket, launch_.gate,
+                             launch_.report, launch_.hooks_stdout,   launch_.hooks_stderr};
     for (const int file : launch_.join_files) keep.push_back(file);
     for (const JoinedNamespace& one : first_.namespaces.joined) keep.push_back(one.fd.get());
     for (const auto& [index, fd] : first_.site.opened) keep.push_back(fd.get());
@@ -299,7 +324,7 @@ class First {
     }
     if (!config_.hooks.create_container.empty())
       TRY(launch::run_hooks(config_.hooks.create_container, "createContainer", launch_.hook_state(::getpid(), "creating"),
-                            {.directory = launch_.bundle}));
+                            {.directory = launch_.bundle, .stdout_fd = launch_.hooks_stdout, .stderr_fd = launch_.hooks_stderr}));
     if (own_mounts) TRY(take_null_device(first_.site.root));
     if (own_mounts) TRY(cover_paths(first_.site, config_));
     if (proc_) {
@@ -331,7 +356,12 @@ class First {
     TRY(schedule(process));
     TRY(set_personality(config_));
     if (config_.linux.memory_policy) TRY(set_memory_policy(*config_.linux.memory_policy));
-    Confinement confinement(config_, process, launch_.filters, *groups_proc_, first_.sync);
+    Confinement confinement({.config = config_,
+                             .process = process,
+                             .namespaces = first_.namespaces,
+                             .filters = launch_.filters,
+                             .proc = *groups_proc_,
+                             .sync = first_.sync});
     TRY(confinement.run());
     if (launch_.listen_fds > 0) {
       confinement.add_environment("LISTEN_FDS=" + std::to_string(launch_.listen_fds));
@@ -340,7 +370,9 @@ class First {
     }
     groups_proc_.reset();
     // The second time, before the contained side runs: what setting up has opened since.
-    TRY(close_all_but({first_.sync, launch_.gate, launch_.report}, launch_.preserve_fds));
+    std::vector<int> keep = {first_.sync, launch_.gate, launch_.report};
+    if (!config_.hooks.start_container.empty()) keep.insert(keep.end(), {launch_.hooks_stdout, launch_.hooks_stderr});
+    TRY(close_all_but(keep, launch_.preserve_fds));
     TRY(confinement.load_late());
     // The runtime may end as soon as it has answered; should it die before, there is no answer.
     TRY(die_with_runtime(0));
@@ -351,7 +383,8 @@ class First {
     ::close(first_.sync);
     TRY(await_gate());
     if (!config_.hooks.start_container.empty())
-      TRY(launch::run_hooks(config_.hooks.start_container, "startContainer", launch_.hook_state(::getpid(), "created"), {}));
+      TRY(launch::run_hooks(config_.hooks.start_container, "startContainer", launch_.hook_state(::getpid(), "created"),
+                            {.stdout_fd = launch_.hooks_stdout, .stderr_fd = launch_.hooks_stderr}));
     return Failure(confinement.execute());
   }
 
@@ -421,13 +454,18 @@ class Joining {
     TRY(schedule(process_));
     TRY(set_personality(joining_.config));
     TRY(label_next_exec(proc, process_));
-    Confinement confinement(joining_.config, process_, join_.filters, proc, joining_.sync);
+    Confinement confinement({.config = joining_.config,
+                             .process = process_,
+                             .namespaces = joining_.namespaces,
+                             .filters = join_.filters,
+                             .proc = proc,
+                             .sync = joining_.sync});
     TRY(confinement.run());
     TRY(close_all_but({joining_.sync}, join_.preserve_fds));
     TRY(confinement.load_late());
     TRY(die_with_runtime(0));
+    // What ends without a word before this has died; after it, it has executed.
     TRY(say(joining_.sync, {.word = Word::kReady, .text = {}}));
-    TRY(await_go(joining_.sync));
     return Failure(confinement.execute());
   }
 

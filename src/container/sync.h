@@ -13,10 +13,11 @@ enum class Word : std::uint8_t {
   // of the process
   kMapMe,     // it is in a new user namespace, and waits for its maps
   kStarted,   // `number` is the pid of the process that goes on; the one that sends this ends
+  kNetwork,   // it is in its network namespace: devices of the runtime
   kMounted,   // everything is mounted and the root not yet changed: hooks of the runtime
   kLimits,    // it wants its resource limits, while it still is who the runtime is
   kListener,  // `number` is its descriptor of a seccomp listener
-  kReady,     // it is all done but the gate; the container's first process says it again when it may outlive the runtime
+  kReady,     // all is done but the gate and the exec; a first process says it again when it may outlive the runtime
   kError,     // `text`, `kind`, `number` is errno
   // of the runtime
   kGo,

@@ -344,6 +344,9 @@ Result<> check_config(const Config& config);
 // The file of `exec --process`. A path begins at the process itself: `user.uid: …`.
 Result<Process> parse_process(std::string_view json);
 
+// What to tell of names in its capabilities that are not known, and so ignored, in runc's words; "" where there are none.
+std::string ignored_capabilities(const Process& process);
+
 // What `update --resources` reads: linux.resources alone.
 Result<Resources> parse_resources(std::string_view json);
 

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "oci/annotations.h"
 #include "oci/seccomp_arch.h"
 #include "oci/seccomp_rules.h"
 #include "tables/capabilities.h"
@@ -17,11 +18,6 @@ constexpr std::string_view kNamespaces[] = {"cgroup", "ipc", "mount", "network",
 constexpr std::string_view kMemoryModes[] = {"MPOL_BIND",      "MPOL_DEFAULT",        "MPOL_INTERLEAVE",         "MPOL_LOCAL",
                                              "MPOL_PREFERRED", "MPOL_PREFERRED_MANY", "MPOL_WEIGHTED_INTERLEAVE"};
 constexpr std::string_view kMemoryFlags[] = {"MPOL_F_NUMA_BALANCING", "MPOL_F_RELATIVE_NODES", "MPOL_F_STATIC_NODES"};
-
-// Whoever takes annotations from users had better filter these: each changes how a container is confined, or names a file of the
-// host. One that ends in '.' stands for all that begin with it.
-constexpr std::string_view kUnsafeAnnotations[] = {"org.criu.config", "org.systemd.property.", "run.clawrun.landlock",
-                                                   "run.oci."};
 
 constexpr std::string_view kMountOptions[] = {
     "async",          "atime",       "bind",         "copy-symlink", "defaults",   "dest-nofollow", "dev",        "diratime",
@@ -107,7 +103,7 @@ std::string features_json(const FeatureFacts& facts) {
   value["mountOptions"] = words(kMountOptions);
   value["linux"] = linux_features(facts);
   value["annotations"] = annotations(facts);
-  value["potentiallyUnsafeConfigAnnotations"] = words(kUnsafeAnnotations);
+  value["potentiallyUnsafeConfigAnnotations"] = words(unsafe_annotations());
   return value.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 

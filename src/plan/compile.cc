@@ -58,7 +58,7 @@ void compile_streams(Plan& plan, const spec::SandboxSpec& spec, const Inputs& in
   for (std::size_t i = 0; i < 3; ++i) {
     if (spec.tty)
       plan.streams[i] = Stream::kTerminal;
-    else if (inputs.streams[i] == StreamFacts::kTerminal)
+    else if (inputs.streams[i] == StreamFacts::kTerminal || (i != 0 && spec.max_output_bytes))
       plan.streams[i] = Stream::kPipe;
   }
 }
@@ -83,6 +83,7 @@ Result<Plan> compile(const spec::ValidSpec& valid, const Inputs& inputs) {
   plan.preserve_fds = spec.preserve_fds;
   plan.timeout = spec.timeout;
   plan.grace = spec.grace;
+  plan.max_output_bytes = spec.max_output_bytes;
   plan.has_clone3 = inputs.host.has_clone3;
   plan.has_clone_into_cgroup = inputs.host.has_clone3 && inputs.host.kernel.at_least(5, 7);
   plan.has_openat2 = inputs.host.has_openat2;

@@ -53,15 +53,16 @@ Result<> for_privileged(Plan& plan, const spec::SandboxSpec& spec, bool range) {
           "--uid-range holds fewer ids than this machine may have processes: two sandboxes can come to share one");
     return {};
   }
-  // Blocks lie above the single ids, so that neither kind can meet the other.
-  if (spec.uid_range.count < kPidMax + kBlockIds)
-    return fail(ErrorKind::kInvalid,
-                "--uid-range: a mapping of 65536 ids needs a range of at least " + std::to_string(kPidMax + kBlockIds) + " ids");
+  // Blocks lie above the single ids, so that neither kind can meet the other; the last one is for bundles (engine/emit_bundle.h).
+  constexpr std::uint32_t kNotBlocks = kPidMax + kBlockIds;
+  if (spec.uid_range.count < kNotBlocks + kBlockIds)
+    return fail(ErrorKind::kInvalid, "--uid-range: a mapping of 65536 ids needs a range of at least " +
+                                         std::to_string(kNotBlocks + kBlockIds) + " ids");
   if (spec.uid >= kBlockIds || spec.gid >= kBlockIds)
     return fail(ErrorKind::kInvalid, "--user: with --id-mapping range ids go up to 65535");
   plan.ids.outside = IdMaps::Outside::kPerBlock;
   plan.ids.range_start += kPidMax;
-  plan.ids.range_count -= kPidMax;
+  plan.ids.range_count -= kNotBlocks;
   plan.ids.uids = {{0, 0, kBlockIds}};
   plan.ids.gids = {{0, 0, kBlockIds}};
   return {};

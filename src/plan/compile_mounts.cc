@@ -59,6 +59,7 @@ class Mounts {
     if (spec_.network == spec::Network::kHost) resolver();
     workspace();
     user_mounts();
+    files();
     if (!spec_.writable) add({.op = Op::kAttributes, .target = "", .attr_set = MOUNT_ATTR_RDONLY});
     add({.op = Op::kHostname, .source = spec_.hostname});
   }
@@ -343,6 +344,13 @@ class Mounts {
         made_.push_back({*one.target, true});
       }
     }
+  }
+
+  // On file systems of the sandbox's own alone: the child checks that.
+  void files() {
+    const std::string directory = relative(spec_.workdir.empty() ? spec::kWorkspace : spec_.workdir);
+    for (const spec::File& file : spec_.files)
+      add({.op = Op::kFile, .target = directory + "/" + file.path, .data = file.data, .mode = file.mode});
   }
 
   struct Made {

@@ -126,6 +126,7 @@ struct Plan {
 
   std::chrono::milliseconds timeout{0};
   std::chrono::milliseconds grace{0};
+  std::optional<std::uint64_t> max_output_bytes;  // of each of standard output and error, which are copied then
 
   // How the child finds its way on this kernel.
   bool has_clone3 = true;

@@ -32,7 +32,6 @@ constexpr const char* kNew = ".new";  // what is written before it is renamed
 constexpr mode_t kFileMode = 0600;
 // Of the root the sticky bit too: systemd-tmpfiles then leaves it alone in $XDG_RUNTIME_DIR (XDG base directories).
 constexpr mode_t kRootMode = 01700;
-constexpr std::size_t kMaxId = 1024;
 constexpr int kMaxDepth = 32;
 constexpr int kCreateTries = 100;
 
@@ -193,16 +192,6 @@ std::string default_container_root() {
   const std::string own = "/run/user/" + std::to_string(::geteuid());
   if (!is_root && is_own_directory(own)) return own + std::string(kBelow);
   return "/run" + std::string(kBelow);
-}
-
-Result<> check_container_id(const std::string& id) {
-  if (id.empty()) return fail(ErrorKind::kInvalid, "container id cannot be empty");
-  const bool plain = std::ranges::all_of(id, [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '+' || c == '-' ||
-           c == '.';
-  });
-  if (plain && id != "." && id != ".." && id.size() <= kMaxId) return {};
-  return fail(ErrorKind::kInvalid, "invalid container ID format");
 }
 
 std::string_view status_name(ContainerStatus status) {

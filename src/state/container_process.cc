@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <string>
 
+#include "state/process.h"
 #include "sys/sys.h"
 
 namespace clawrun::state {
@@ -25,7 +26,7 @@ bool has_no_pidfds(const Error& error) {
 Result<UniqueFd> open_process(const Process& process) {
   if (process.pid <= 0) return ended(process);
   auto pidfd = sys::pidfd_open(process.pid);
-  if (!pidfd && pidfd.error().errno_value == ESRCH) return ended(process);
+  if (!pidfd && is_gone(pidfd.error())) return ended(process);
   if (!pidfd) return pidfd;
   if (!is_alive(process)) return ended(process);
   return pidfd;

@@ -1,5 +1,6 @@
 #include "state/container_record.h"
 
+#include <algorithm>
 #include <functional>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "base/text.h"
+#include "state/process.h"
 
 namespace clawrun::state {
 
@@ -22,6 +24,7 @@ constexpr int kFormat = 1;
 constexpr std::string_view kDrivers[] = {"cgroupfs", "systemd"};
 // Deeper than any record: nothing that a file says is to cost more than its bytes.
 constexpr int kMaxDepth = 8;
+constexpr std::size_t kMaxId = 1024;
 
 Failure bad(const std::string& what) {
   return fail(ErrorKind::kInvalid, what);
@@ -42,10 +45,6 @@ std::string in_json(const std::map<std::string, std::string>& texts) {
   std::string object = "{";
   for (const auto& [name, text] : texts) object += (object.size() == 1 ? "" : ",") + in_json(name) + ":" + in_json(text);
   return object += "}";
-}
-
-std::string in_json(const Process& process) {
-  return R"({"pid":)" + std::to_string(process.pid) + R"(,"start_ticks":)" + std::to_string(process.start_ticks) + "}";
 }
 
 std::string in_json(const cgroup::Location::Directory& directory) {
@@ -71,7 +70,7 @@ std::string in_json(const ContainerRecord& record) {
   std::string text = R"({")" + std::string(kFormatName) + R"(":)" + std::to_string(kFormat);
   text += R"(,"id":)" + in_json(record.id) + R"(,"oci_version":)" + in_json(record.oci_version);
   text += R"(,"bundle":)" + in_json(record.bundle) + R"(,"rootfs":)" + in_json(record.rootfs);
-  text += R"(,"init":)" + in_json(record.init) + R"(,"maker":)" + in_json(record.maker);
+  text += R"(,"init":)" + to_json(record.init) + R"(,"maker":)" + to_json(record.maker);
   text += R"(,"owner":)" + std::to_string(record.owner) + R"(,"created":)" + in_json(record.created);
   text += R"(,"annotations":)" + in_json(record.annotations) + R"(,"cgroup":)" + in_json(record.location);
   text += R"(,"systemd_cgroup":)";
@@ -103,6 +102,11 @@ class Members {
     if (std::cmp_less_equal(found, std::numeric_limits<Number>::max())) return static_cast<Number>(found);
     note(name, "is too large");
     return 0;
+  }
+
+  template <typename Number>
+  Number number_or_none(const char* name) {
+    return json_ != nullptr && json_->contains(name) ? number<Number>(name) : Number();
   }
 
   bool flag(const char* name) {
@@ -172,7 +176,8 @@ class Members {
 
 Process process_in(Members& members, const char* name) {
   Members below(members.object(name), name);
-  const Process process{below.number<pid_t>("pid"), below.number<std::uint64_t>("start_ticks")};
+  const Process process{below.number<pid_t>("pid"), below.number<std::uint64_t>("start_ticks"),
+                        below.number_or_none<std::uint64_t>("pidfd_inode")};
   members.adopt(below);
   return process;
 }
@@ -264,6 +269,16 @@ class DuplicateFinder {
 };
 
 }  // namespace
+
+Result<> check_container_id(const std::string& id) {
+  if (id.empty()) return fail(ErrorKind::kInvalid, "container id cannot be empty");
+  const bool plain = std::ranges::all_of(id, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '+' || c == '-' ||
+           c == '.';
+  });
+  if (plain && id != "." && id != ".." && id.size() <= kMaxId) return {};
+  return fail(ErrorKind::kInvalid, "invalid container ID format");
+}
 
 Result<std::string> container_to_text(const ContainerRecord& record) {
   try {

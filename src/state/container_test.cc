@@ -153,7 +153,7 @@ TEST_CASE("the id of a container is runc's") {
 
 TEST_CASE("a record of a container comes back as it was") {
   ContainerRecord record = record_of("c");
-  record.init = {17, UINT64_MAX};
+  record.init = {17, UINT64_MAX, UINT64_MAX};
   record.maker = {18, 1};
   const std::string text = container_to_text(record).value();
   const auto again = parse_container(text);
@@ -161,7 +161,8 @@ TEST_CASE("a record of a container comes back as it was") {
   CHECK(container_to_text(*again).value() == text);
   CHECK(again->annotations == record.annotations);
   CHECK(again->location.v1.at(1).path == record.location.v1.at(1).path);
-  CHECK(again->init.start_ticks == UINT64_MAX);
+  CHECK(again->init == record.init);
+  CHECK(again->maker == record.maker);
   CHECK(again->location.driver == cgroup::Driver::kSystemd);
   record.bundle = "/\xff";
   CHECK_FALSE(container_to_text(record));
@@ -185,6 +186,8 @@ TEST_CASE("what is no record of a container is refused, and the error says where
   CHECK(refused(R"("owner":7)", R"("owner":7,"other":7)") == "other: there is no such member");
   CHECK(refused(R"("owner":7,)", "") == "owner: is missing");
   CHECK(refused(R"("pid":0)", R"("pid":2147483648)") == "init.pid: is too large");
+  CHECK(refused(R"("pid":0)", R"("pid":0,"pidfd_inode":null)") == "init.pidfd_inode: must be a number, not negative");
+  CHECK(refused(R"("pid":0)", R"("pid":0,"inode":1)") == "init.inode: there is no such member");
   CHECK(refused(R"("pid":0)", R"("pid":null)") == "init.pid: must be a number, not negative");
   CHECK(refused(R"("id":"c")", R"("id":"../c")") == "id: is no id of a container");
   CHECK(refused(R"(/x/y",)", R"(/x/../y",)") == "cgroup.v2.path: is no path of a cgroup");
@@ -499,6 +502,26 @@ TEST_CASE("a signal reaches the process that was meant, or nobody") {
   CHECK(signal_process(process, SIGKILL));
   CHECK(wait_for_end(process, milliseconds(2000)));
   CHECK(signal_process(process, SIGKILL).error().kind == ErrorKind::kNotFound);  // a zombie
+}
+
+TEST_CASE("a process of the same number and the same tick is another") {
+  Sleeper sleeper;
+  const Process process = sleeper.process();
+  CHECK(identify(process.pid).value() == process);
+  if (process.pidfd_inode == 0) {
+    MESSAGE("not checked: this kernel's pidfds have no inodes of their own");
+    return;
+  }
+  Process other = process;
+  other.pidfd_inode += 1;
+  CHECK(is_alive(process));
+  CHECK_FALSE(is_alive(other));
+  CHECK(signal_process(other, SIGKILL).error().kind == ErrorKind::kNotFound);
+  CHECK(wait_for_end(other, milliseconds(5)));
+  // What a kernel without them has recorded.
+  other.pidfd_inode = 0;
+  CHECK(is_alive(other));
+  CHECK(is_alive(process));
 }
 
 TEST_CASE("the root of the containers is the caller's runtime directory, or /run") {

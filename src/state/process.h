@@ -4,9 +4,11 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "base/result.h"
+#include "state/state.h"
 
 namespace clawrun::state {
 
@@ -23,5 +25,12 @@ Result<Stat> parse_stat(std::string_view text);
 
 // kNotFound where there is no such process.
 Result<Stat> read_stat(pid_t pid);
+
+// Whether an error of pidfd_open(2) means that there is no such process. A number that is left as a session's or a group's alone
+// is none: EINVAL, ENOENT since Linux 6.15.
+bool is_gone(const Error& error);
+
+// As records have it; what is not known is left out.
+std::string to_json(const Process& process);
 
 }  // namespace clawrun::state

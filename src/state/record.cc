@@ -9,6 +9,7 @@
 
 #include "base/text.h"
 #include "spec/settings.h"
+#include "state/process.h"
 
 namespace clawrun::state {
 
@@ -50,10 +51,6 @@ std::string in_json(const std::vector<std::string>& texts) {
   return list += "]";
 }
 
-std::string in_json(const Process& process) {
-  return R"({"pid":)" + std::to_string(process.pid) + R"(,"start_ticks":)" + std::to_string(process.start_ticks) + "}";
-}
-
 std::string in_json(const cgroup::Location::Directory& directory) {
   return R"({"path":)" + in_json(directory.path) + R"(,"controllers":)" + in_json(directory.controllers) + "}";
 }
@@ -81,14 +78,14 @@ std::string checksum(std::string_view text) {
 
 std::string in_json(const Record& record) {
   return R"({"clawrun_sandbox":)" + std::to_string(kFormat) + R"(,"sum":")" + std::string(kNoSum) + R"(","id":)" +
-         in_json(record.id) + R"(,"supervisor":)" + in_json(record.supervisor) + R"(,"first":)" + in_json(record.first) +
+         in_json(record.id) + R"(,"supervisor":)" + to_json(record.supervisor) + R"(,"first":)" + to_json(record.first) +
          R"(,"owner":)" + std::to_string(record.owner) + R"(,"created_ms":)" + std::to_string(record.created_ms) +
          R"(,"command":)" + in_json(record.command) + R"(,"rootfs":)" + in_json(record.rootfs) + R"(,"cgroup":)" +
          in_json(record.location) + "}";
 }
 
 Process process_from_json(const Json& json) {
-  return {json.at("pid").get<pid_t>(), json.at("start_ticks").get<std::uint64_t>()};
+  return {json.at("pid").get<pid_t>(), json.at("start_ticks").get<std::uint64_t>(), json.value<std::uint64_t>("pidfd_inode", 0)};
 }
 
 cgroup::Location::Directory directory_from_json(const Json& json) {

@@ -13,10 +13,13 @@
 
 namespace clawrun::state {
 
-// A process beyond doubt: pids are used again, start times are not (proc_pid_stat(5), field 22).
+// A process beyond doubt: pids are used again. Start times are not (proc_pid_stat(5), field 22), but for two processes within one
+// tick, which is 10 ms; the inode of its pidfds is no other's until the machine starts again.
 struct Process {
   pid_t pid = 0;
   std::uint64_t start_ticks = 0;  // 0: not known yet; then only the lock of its record tells whether it lives
+  std::uint64_t pidfd_inode = 0;  // 0: there is none to be had, before Linux 6.9 or without pidfds
+  bool operator==(const Process&) const = default;
 };
 
 struct Record {

@@ -6,6 +6,8 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
+#include <sys/wait.h>
 
 #include <csignal>
 #include <cstring>
@@ -129,6 +131,44 @@ void send_signal(int pidfd, pid_t pid, int signal) {
   // ESRCH is a process that is already dead. Otherwise the call itself is refused; the child is not reaped yet, so its
   // number cannot have become another process's.
   if (pidfd < 0 || errno != ESRCH) ::kill(pid, signal);
+}
+
+Result<Ended> reap(int pidfd, pid_t pid) {
+  constexpr int kOptions = WEXITED | __WALL;
+  Ended ended;
+  siginfo_t info{};
+  // The raw call: only it gives the use of resources.
+  const auto wait = [&](idtype_t type, id_t which) {
+    long result = 0;
+    do {
+      result = ::syscall(SYS_waitid, type, which, &info, kOptions, &ended.usage);
+    } while (result < 0 && errno == EINTR);
+    return result;
+  };
+  long result = pidfd >= 0 ? wait(P_PIDFD, static_cast<id_t>(pidfd)) : -1;
+  // Linux 5.4 has P_PIDFD. By its number it is found as long as nobody has reaped it.
+  if (result < 0 && (pidfd < 0 || errno == EINVAL)) result = wait(P_PID, static_cast<id_t>(pid));
+  if (result < 0) return fail_errno("waiting for process " + std::to_string(pid));
+  // wait(2): the two ways in which the kernel says the same.
+  ended.wait_status = info.si_code == CLD_EXITED   ? info.si_status << 8
+                      : info.si_code == CLD_DUMPED ? info.si_status | 0x80
+                                                   : info.si_status;
+  return ended;
+}
+
+Result<UniqueFd> timer_after(std::chrono::nanoseconds time) {
+  UniqueFd timer = above_stdio(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+  if (!timer.valid()) return fail_errno("making a timer");
+  set_timer(timer.get(), time);
+  return timer;
+}
+
+void set_timer(int timer, std::chrono::nanoseconds time) {
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(time);
+  itimerspec when{};
+  when.it_value.tv_sec = seconds.count();
+  when.it_value.tv_nsec = (time - seconds).count();
+  ::timerfd_settime(timer, 0, &when, nullptr);
 }
 
 Result<> send_descriptor(int socket, int fd, std::string_view text) {

@@ -1,8 +1,10 @@
 // System calls of the host side, each wrapped once under its own name, failing as Result.
 #pragma once
 
+#include <sys/resource.h>
 #include <sys/types.h>
 
+#include <chrono>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -57,6 +59,21 @@ Result<> pidfd_send_signal(int pidfd, int signal);
 
 // pidfd_send_signal(2), or kill(2) where that is refused; the process must be an unreaped child of the caller.
 void send_signal(int pidfd, pid_t pid, int signal);
+
+// How a child has ended, as wait4(2) gives it.
+struct Ended {
+  int wait_status = 0;
+  rusage usage{};
+};
+
+// waitid(2) P_PIDFD: waits for the end of a child and reaps it, whatever signal its end sends. ECHILD: it has ended, and somebody
+// else has reaped it, or nobody because SIGCHLD is ignored.
+Result<Ended> reap(int pidfd, pid_t pid);
+
+// A timer that is readable from then on: timerfd_create(2), CLOCK_MONOTONIC, which no suspension counts in.
+Result<UniqueFd> timer_after(std::chrono::nanoseconds time);
+// Sets it anew; zero: never.
+void set_timer(int timer, std::chrono::nanoseconds time);
 
 // A message that carries a descriptor: unix(7) SCM_RIGHTS. `text` must not be empty.
 Result<> send_descriptor(int socket, int fd, std::string_view text);

@@ -623,7 +623,7 @@ for _ in range(9):
 
 # ---- report ----
 
-keys='["id","status","exit_code","signal","reason","started_at","wall_us","cpu_user_us","cpu_system_us","memory_peak_bytes","oom_killed","timed_out","pids_peak","pids_limit_hits","oom_kills","cpu_throttling","io","psi","rootfs","profile","limits","degradations","notes","stages_us"]'
+keys='["id","status","exit_code","signal","reason","started_at","wall_us","cpu_user_us","cpu_system_us","memory_peak_bytes","oom_killed","timed_out","stdout_lost_bytes","stderr_lost_bytes","pids_peak","pids_limit_hits","oom_kills","cpu_throttling","io","psi","rootfs","profile","limits","degradations","notes","stages_us"]'
 
 @test "--report FILE: one object with every field" {
   printf '{"hostname": "x"}' >p.json
@@ -797,4 +797,37 @@ while True: time.sleep(0.02)' >"$log" 2>"$log.err" 3>&- &
   [ "$status" -eq 125 ]
   run --separate-stderr bash -c '"$0" exec --rootfs host --dry-run -- true >/dev/full' "$BIN"
   [ "$status" -eq 125 ]
+}
+
+@test "--max-output cuts off each output, whatever it is, and says so" {
+  run --separate-stderr "$BIN" exec --rootfs host --max-output 5 --report "$BATS_TEST_TMPDIR/report" -- sh -c 'echo 123456789; echo abcdefghi >&2'
+  [ "$status" = 0 ]
+  [ "$output" = 12345 ]
+  [[ "$stderr" == abcde* && "$stderr" == *"5 of standard output"* ]]
+  grep --quiet '"stdout_lost_bytes":5,"stderr_lost_bytes":5' "$BATS_TEST_TMPDIR/report"
+  "$BIN" exec --rootfs host --quiet --max-output 1k -- head -c 5000 /dev/zero >"$BATS_TEST_TMPDIR/file"
+  [ "$(stat -c %s "$BATS_TEST_TMPDIR/file")" = 1024 ]
+  "$BIN" exec --rootfs host --quiet --max-output 1k -- head -c 5000 /dev/zero >/dev/null
+  [ "$("$BIN" exec --rootfs host --quiet --max-output 1k -- sh -c 'sleep 0.2; echo whole' | cat)" = whole ]
+}
+
+@test "a timeout holds while clawrun itself is stopped" {
+  "$BIN" exec --rootfs host --timeout 300ms --grace 100ms --report "$BATS_TEST_TMPDIR/report" -- sh -c 'trap "" TERM; while :; do sleep 1; done' 3>&- &
+  local pid=$!
+  sleep 0.15
+  local first
+  first=$(pgrep -P "$pid" | head -n 1)
+  [ -n "$first" ]
+  kill -STOP "$pid"
+  local gone=0
+  for _ in $(seq 100); do
+    case $(cut -d' ' -f3 "/proc/$first/stat" 2>/dev/null) in Z | X | "") gone=1 && break ;; esac
+    sleep 0.05
+  done
+  kill -CONT "$pid"
+  local ended=0
+  wait "$pid" || ended=$?
+  [ "$gone" = 1 ]
+  [ "$ended" = 124 ]
+  grep -q '"status":"timeout"' "$BATS_TEST_TMPDIR/report"
 }

@@ -347,7 +347,7 @@ EOF
 }
 
 @test "what this runtime cannot give is an error that names its place, and so is what is wrong" {
-  for row in '.linux.intelRdt = {closID: "x"}|linux.intelRdt' '.linux.netDevices = {eth9: {}}|linux.netDevices' '.process.user.uid = "1000"|process.user.uid' \
+  for row in '.linux.intelRdt = {closID: "no-such-group"}|linux.intelRdt' '.linux.netDevices = {eth9: {}}|linux.netDevices' '.process.user.uid = "1000"|process.user.uid' \
     '.root.path = "/no/such/root"|root.path' '.linux.sysctl = {"kernel.core_pattern": "x"}|linux.sysctl' '.ociVersion = "2.0.0"|ociVersion' \
     '.mounts += [{destination: "/proc/self/attr", type: "tmpfs", source: "tmpfs"}]|inside /proc' '.process.args = []|process.args'; do
     bundle "${row%%|*}"
@@ -388,4 +388,41 @@ EOF
   run --separate-stderr -255 cr exec nosuch true
   [[ $stderr == *"-- "* || $stderr == *'does not exist'* ]]
   run -0 "$CLAWRUN" exec -- true
+}
+
+@test "capabilities of unknown names are ignored with a warning: on standard error, or in the log, which an error has for itself" {
+  bundle '.process.capabilities.bounding = ["CAP_KILL", "CAP_NEW", "kill"] | .process.capabilities.permitted = ["CAP_NEW", "CAP_KILL"] | .process.capabilities.effective = []
+    | .process.capabilities.ambient = [] | .process.args = ["grep", "-e", "CapPrm", "-e", "CapBnd", "/proc/self/status"]'
+  local warning='process.capabilities: ignoring unknown capabilities: "CAP_NEW", "kill"'
+  run --separate-stderr -0 cr run --bundle bundle "$ID"
+  [[ $output == *$'CapPrm:\t0000000000000020'*$'CapBnd:\t0000000000000020' ]]
+  [ "$stderr" = "clawrun: warning: $warning" ]
+  run --separate-stderr -0 cr --log log --log-format json run --bundle bundle "$ID"
+  [ -z "$stderr" ]
+  [ "$(jq -r '.level + " " + .msg' log)" = "warning $warning" ]
+  echo '{"args": ["/bin/true"], "cwd": "/", "user": {"uid": 0, "gid": 0}, "capabilities": {"bounding": ["CAP_FUTURE"]}}' >process.json
+  bundle '.process.args = ["sleep", "50"]'
+  created
+  cr start "$ID"
+  run --separate-stderr -0 cr exec --process process.json "$ID"
+  [[ $stderr == *'"CAP_FUTURE"' ]]
+  cr delete --force "$ID"
+  bundle '.process.capabilities.bounding = ["CAP_NEW"] | .process.args = ["/no/such"]'
+  run --separate-stderr -1 cr --log errors --log-format json create --bundle bundle "$ID"
+  [ "$(jq -s 'map(.level)' -c errors)" = '["error"]' ]
+}
+
+@test "linux.intelRdt: without resctrl the error says what is missing; without the member resctrl is left alone" {
+  grep -q ' - resctrl ' /proc/self/mountinfo && skip "resctrl is mounted here"
+  bundle '.linux.intelRdt = {schemata: ["L3:0=f"], enableMonitoring: true}'
+  run --separate-stderr -1 cr run --bundle bundle "$ID"
+  [ "${#stderr_lines[@]}" -eq 1 ]
+  [[ $stderr == *'linux.intelRdt: '*'this kernel has no resctrl on this processor'* || $stderr == *'linux.intelRdt: '*'mount -t resctrl'* ]]
+  [ -z "$(ls root)" ]
+  bundle '.process.args = ["sleep", "50"]'
+  created
+  run --separate-stderr -1 cr update --l3-cache-schema L3:0=f "$ID"
+  [[ $stderr == *"container $ID has no group in resctrl: its config.json has no linux.intelRdt"* ]]
+  run -0 cr events --stats "$ID"
+  [ "$(jq -c .data.intel_rdt <<<"$output")" = '{}' ]
 }
