@@ -55,6 +55,13 @@ Location Group::locate(const Place& place, const std::string& id) {
 }
 
 Result<Group> Group::create(const Place& place, const std::string& id, Limits limits) {
+  Group group = TRY(begin(place, id, std::move(limits)));
+  TRY(group.complete());
+  return group;
+}
+
+// A leaf of somebody else is not ours to remove: `location_` names only what these two have made.
+Result<Group> Group::begin(const Place& place, const std::string& id, Limits limits) {
   Group group;
   group.limits_ = std::move(limits);
   group.systemd_path_ = place.path;
@@ -66,25 +73,25 @@ Result<Group> Group::create(const Place& place, const std::string& id, Limits li
     group.location_ = std::move(location);
     return group;
   }
-  TRY(group.make_all(place, location));
-  group.joined_v1_ = place.v1.size();
-  group.location_.v1 = std::move(location.v1);
+  group.location_.driver = location.driver;
+  if (!location.v2.path.empty()) {
+    TRY(make_leaf_v2(place, location.v2.path));
+    group.location_.v2 = location.v2;
+    TRY(group.fill_v2(place));
+  }
+  group.rest_ = {place.v1, std::move(location.v1), place.existing};
   return group;
 }
 
-// A leaf of somebody else is not ours to remove: `location_` names only what this call has made.
-Result<> Group::make_all(const Place& place, const Location& location) {
-  location_.driver = location.driver;
-  if (!location.v2.path.empty()) {
-    TRY(make_leaf_v2(place, location.v2.path));
-    location_.v2 = location.v2;
-    TRY(fill_v2(place));
+Result<> Group::complete() {
+  const Rest rest = std::exchange(rest_, {});
+  for (std::size_t i = 0; i < rest.bases.size(); ++i) {
+    TRY(make_leaf_v1(rest.bases[i], rest.directories[i], rest.existing));
+    location_.v1.push_back(rest.directories[i]);
+    TRY(fill_v1(rest.bases[i].controllers, rest.directories[i].path));
   }
-  for (std::size_t i = 0; i < place.v1.size(); ++i) {
-    TRY(make_leaf_v1(place.v1[i], location.v1[i], place.existing));
-    location_.v1.push_back(location.v1[i]);
-    TRY(fill_v1(place.v1[i].controllers, location.v1[i].path));
-  }
+  joined_v1_ = rest.bases.size();
+  location_.v1 = rest.directories;
   return {};
 }
 
@@ -181,6 +188,7 @@ Group& Group::operator=(Group&& other) noexcept {
   if (this == &other) return *this;
   (void)end();
   location_ = std::exchange(other.location_, {});
+  rest_ = std::exchange(other.rest_, {});
   limits_ = std::move(other.limits_);
   systemd_path_ = std::move(other.systemd_path_);
   description_ = std::move(other.description_);

@@ -24,6 +24,11 @@ class Group {
   // is made before attach(), because a scope cannot be empty.
   static Result<Group> create(const Place& place, const std::string& id, Limits limits);
 
+  // The same in two parts: first what clone3 needs, then the rest, while the process is starting already.
+  static Result<Group> begin(const Place& place, const std::string& id, Limits limits);
+  [[nodiscard]] bool is_complete() const { return rest_.bases.empty(); }
+  Result<> complete();
+
   Group() = default;
   Group(Group&& other) noexcept { *this = std::move(other); }
   Group& operator=(Group&& other) noexcept;
@@ -56,10 +61,18 @@ class Group {
 
  private:
   [[nodiscard]] Result<> check_scope() const;
-  Result<> make_all(const Place& place, const Location& location);
   Result<> fill_v2(const Place& place);
   Result<> fill_v1(const std::vector<std::string>& controllers, const std::string& path) const;
+
+  // What complete() makes.
+  struct Rest {
+    std::vector<Place::Base> bases;
+    std::vector<Location::Directory> directories;  // one for each, then those that nothing is put into
+    decltype(Place::existing) existing{};
+  };
+
   Location location_;
+  Rest rest_;
   Limits limits_;
   std::string systemd_path_;
   std::string description_;

@@ -95,6 +95,7 @@ class Conversation {
   }
 
   Result<> go() { return say(ours_.get(), {.word = Word::kGo, .text = {}}); }
+  Result<> give(const std::vector<UniqueFd>& descriptors) { return container::give(ours_.get(), descriptors); }
 
   // The next message; an error of the other side is one here.
   Result<Message> next() {
@@ -240,7 +241,9 @@ class Start {
                  .sync = conversation_.child_side(),
                  .staged = staged_});
     conversation_.cloned(pid, UniqueFd(pidfd), staged_);
-    return {};
+    if (!launch_.join_groups) return {};
+    const std::vector<UniqueFd> files = TRY(launch_.join_groups());
+    return conversation_.give(files);
   }
 
   Result<> map_ids(pid_t pid) {
@@ -318,6 +321,7 @@ class Start {
       }
       case Word::kError:
       case Word::kGo:
+      case Word::kJoin:
         break;
     }
     return fail(ErrorKind::kInternal, "the container's process said something that was not expected");

@@ -30,7 +30,9 @@ struct Launch {
   Filters filters;
   // The container's cgroup: cgroup/group.h.
   int clone_into_cgroup = -1;
-  std::vector<int> join_files;
+  // Called when the process has been cloned: makes what is left of the cgroups, and gives the files to which it writes "0" to be
+  // in them. Not set: it is in all of them.
+  std::function<Result<std::vector<UniqueFd>>()> join_groups;
   int console_socket = -1;  // connected; gets the terminal's master
   int gate = -1;            // FIFO, open for reading and writing
   int report = -1;          // FIFO, open for reading and writing

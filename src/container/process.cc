@@ -227,11 +227,12 @@ class First {
     reset_signals();
     TRY(die_with_runtime(SIGKILL));
     TRY(close_all_but(kept(), launch_.preserve_fds));
-    TRY(join_cgroups(launch_.join_files));
-    for (const int file : launch_.join_files) ::close(file);
+    const bool own_network = first_.namespaces.creates(CLONE_NEWNET);
+    // As long as all the rest, and meanwhile the runtime makes cgroups and writes down what it has started.
+    if (own_network && !first_.staged) TRY(make_network());
+    if (launch_.join_groups) TRY(join_groups());
     if (first_.staged) TRY(stage());
-    // As long as all the rest, and meanwhile the runtime writes down what it has started.
-    if (first_.namespaces.creates(CLONE_NEWNET)) TRY(make_network());
+    if (own_network && first_.staged) TRY(make_network());
     TRY(await_go(first_.sync));
     if (!config_.linux.net_devices.empty()) {
       TRY(say(first_.sync, {.word = Word::kNetwork, .text = {}}));
@@ -249,10 +250,16 @@ class First {
   std::vector<int> kept() const {
     std::vector<int> keep = {first_.sync,    launch_.console_socket, launch_.gate,
                              launch_.report, launch_.hooks_stdout,   launch_.hooks_stderr};
-    for (const int file : launch_.join_files) keep.push_back(file);
     for (const JoinedNamespace& one : first_.namespaces.joined) keep.push_back(one.fd.get());
     for (const auto& [index, fd] : first_.site.opened) keep.push_back(fd.get());
     return keep;
+  }
+
+  Result<> join_groups() const {
+    const std::vector<UniqueFd> files = TRY(take(first_.sync));
+    std::vector<int> numbers;
+    for (const UniqueFd& file : files) numbers.push_back(file.get());
+    return join_cgroups(numbers);
   }
 
   // Joins, and clones the process that goes on, in new namespaces that belong to the user namespace which it is in by now.

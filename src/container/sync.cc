@@ -46,4 +46,62 @@ Result<std::optional<Message>> hear(int socket) {
   }
 }
 
+Result<> give(int socket, const std::vector<UniqueFd>& descriptors) {
+  const Word word = Word::kJoin;
+  iovec data{const_cast<Word*>(&word), sizeof word};
+  std::vector<char> control(CMSG_SPACE(descriptors.size() * sizeof(int)));
+  msghdr header{};
+  header.msg_iov = &data;
+  header.msg_iovlen = 1;
+  if (!descriptors.empty()) {
+    header.msg_control = control.data();
+    header.msg_controllen = control.size();
+    cmsghdr* part = CMSG_FIRSTHDR(&header);
+    part->cmsg_level = SOL_SOCKET;
+    part->cmsg_type = SCM_RIGHTS;
+    part->cmsg_len = CMSG_LEN(descriptors.size() * sizeof(int));
+    unsigned char* to = CMSG_DATA(part);
+    for (const UniqueFd& fd : descriptors) {
+      const int number = fd.get();
+      std::memcpy(to, &number, sizeof number);
+      to += sizeof number;
+    }
+  }
+  for (;;) {
+    if (::sendmsg(socket, &header, MSG_NOSIGNAL) >= 0 || errno == EPIPE || errno == ECONNRESET) return {};
+    if (errno != EINTR) return fail_errno("handing descriptors over");
+  }
+}
+
+Result<std::vector<UniqueFd>> take(int socket) {
+  constexpr std::size_t kMost = 253;  // the kernel's SCM_MAX_FD
+  Word word = Word::kError;
+  iovec data{&word, sizeof word};
+  std::vector<char> control(CMSG_SPACE(kMost * sizeof(int)));
+  msghdr header{};
+  header.msg_iov = &data;
+  header.msg_iovlen = 1;
+  header.msg_control = control.data();
+  header.msg_controllen = control.size();
+  ssize_t size = 0;
+  do {
+    size = ::recvmsg(socket, &header, MSG_CMSG_CLOEXEC);
+  } while (size < 0 && errno == EINTR);
+  if (size < 0) return fail_errno("taking descriptors over");
+  // The runtime is gone, and with it who would read an error.
+  if (size == 0) ::_exit(1);
+  std::vector<UniqueFd> taken;
+  for (const cmsghdr* part = CMSG_FIRSTHDR(&header); part != nullptr; part = CMSG_NXTHDR(&header, const_cast<cmsghdr*>(part))) {
+    if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
+    for (std::size_t at = 0; at + sizeof(int) <= part->cmsg_len - CMSG_LEN(0); at += sizeof(int)) {
+      int fd = -1;
+      std::memcpy(&fd, CMSG_DATA(part) + at, sizeof fd);
+      taken.emplace_back(fd);
+    }
+  }
+  if (word != Word::kJoin || (header.msg_flags & MSG_CTRUNC) != 0)
+    return fail(ErrorKind::kInternal, "the descriptors of the cgroups were expected");
+  return taken;
+}
+
 }  // namespace clawrun::container

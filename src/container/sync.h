@@ -4,8 +4,10 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
+#include "base/unique_fd.h"
 
 namespace clawrun::container {
 
@@ -21,6 +23,7 @@ enum class Word : std::uint8_t {
   kError,     // `text`, `kind`, `number` is errno
   // of the runtime
   kGo,
+  kJoin,  // descriptors: give(), take()
 };
 
 struct Message {
@@ -34,5 +37,9 @@ Result<> say(int socket, const Message& message);
 
 // nullopt: the other side is gone.
 Result<std::optional<Message>> hear(int socket);
+
+// kJoin with descriptors, at most 253: unix(7). One that is gone is not an error of who gives.
+Result<> give(int socket, const std::vector<UniqueFd>& descriptors);
+Result<std::vector<UniqueFd>> take(int socket);
 
 }  // namespace clawrun::container

@@ -133,7 +133,7 @@ class Creation {
     TRY(container_->write_config(bundle_.text));
     TRY(offer_notify_socket(container_->path(), bundle_.config));
     TRY(container_->make_gate());
-    if (place) group_ = TRY(cgroup::Group::create(*place, id_, std::move(*limits)));
+    if (place) group_ = TRY(cgroup::Group::begin(*place, id_, std::move(*limits)));
     return start(filters, console, preserved, listening);
   }
 
@@ -176,6 +176,11 @@ class Creation {
     return {};
   }
 
+  Result<std::vector<UniqueFd>> complete_groups() {
+    TRY(group_.complete());
+    return group_.open_for_joining({.cloned_into = group_.clone_fd() >= 0});
+  }
+
   Result<> start(const container::Filters& filters, int console, unsigned preserved, unsigned listening) {
     const UniqueFd gate = TRY(sys::open(container_->path() + "/gate", O_RDWR | O_NOFOLLOW));
     const UniqueFd report = TRY(sys::open(container_->path() + "/report", O_RDWR | O_NOFOLLOW));
@@ -184,12 +189,8 @@ class Creation {
     launch.bundle = bundle_.path;
     launch.rootfs = bundle_.rootfs;
     launch.filters = filters;
-    std::vector<UniqueFd> joins;
-    if (!group_.empty()) {
-      launch.clone_into_cgroup = group_.clone_fd();
-      joins = TRY(group_.open_for_joining({.cloned_into = launch.clone_into_cgroup >= 0}));
-      for (const UniqueFd& file : joins) launch.join_files.push_back(file.get());
-    }
+    launch.clone_into_cgroup = group_.clone_fd();
+    if (!group_.is_complete()) launch.join_groups = [this] { return complete_groups(); };
     launch.console_socket = console;
     launch.gate = gate.get();
     launch.report = report.get();
