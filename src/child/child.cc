@@ -19,6 +19,7 @@ namespace {
 constexpr long kEacces = -13;
 constexpr long kEbusy = -16;
 constexpr std::uint64_t kNoSignals = 0;
+constexpr unsigned kMoveByDescriptors = 0x4 | 0x40;  // MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH: move_mount(2)
 
 void mark(const ChildPlan& plan, Stage stage) {
   struct {
@@ -41,13 +42,24 @@ void insert(int* ascending, std::size_t& count, int fd) {
   ascending[at] = fd;
 }
 
+// Out of the way of what is placed, whatever the host has closed.
+int lifted(int fd) {
+  if (fd > kLastGiven) return fd;
+  const long moved = sys(__NR_fcntl, fd, F_DUPFD_CLOEXEC, kLastGiven + 1);
+  if (moved < 0) sys(__NR_exit_group, 125);
+  sys(__NR_close, fd);
+  return static_cast<int>(moved);
+}
+
 // Made in here and sent out, because a fork of the host between pipe2(2) and clone3(2) would hold the write end, and the
 // parent would wait for an end of file that does not come.
 void open_report(ChildPlan& plan) {
   int ends[2];
-  if (sys(__NR_pipe2, ends, O_CLOEXEC) < 0 || send_descriptor(plan.control_fd, ends[0]) < 0) sys(__NR_exit_group, 125);
-  plan.report_fd = ends[1];
-  insert(plan.keep_fds, plan.keep_fd_count, ends[1]);
+  const long made = plan.park == Park::kNever ? sys(__NR_pipe2, ends, O_CLOEXEC)
+                                              : sys(__NR_socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends);
+  if (made < 0 || send_descriptor(plan.control_fd, ends[0]) < 0) sys(__NR_exit_group, 125);
+  plan.report_fd = lifted(ends[1]);
+  insert(plan.keep_fds, plan.keep_fd_count, plan.report_fd);
 }
 
 // A handler of the host must never run in here: the dispositions are reset before any signal is unblocked.
@@ -186,6 +198,8 @@ void await_init(const ChildPlan& plan, const int* gate) {
 void pass_on_descriptors(const ChildPlan& plan, const int* gate) {
   int keep[260];
   std::size_t count = 0;
+  for (int i = 0; i < 2; ++i)
+    if (plan.given[i] >= 0) keep[count++] = static_cast<int>(must(plan, Step::kStdio, sys(__NR_dup3, plan.given[i], 3 + i, 0)));
   for (std::size_t i = 0; i < plan.preserve_fd_count; ++i) {
     keep[count++] = plan.preserve_fds[i];
     must(plan, Step::kCloseFds, sys(__NR_fcntl, plan.preserve_fds[i], F_SETFD, 0));
@@ -227,6 +241,51 @@ void enter_time_namespace(const ChildPlan& plan) {
   sys(__NR_close, fd);
 }
 
+// Whoever holds it takes the namespace apart, and not the last process in it, whose end is waited for.
+void send_mounts(const ChildPlan& plan) {
+  const long fd = must(plan, Step::kPivotRoot, sys(__NR_openat, AT_FDCWD, "/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC));
+  must(plan, Step::kPivotRoot, send_descriptor(plan.control_fd, static_cast<int>(fd)));
+  sys(__NR_close, fd);
+}
+
+// Outside everything was checked that can be known there; the source is not a symbolic link's any more, but a mount.
+void mount_workspace(const ChildPlan& plan, long mount) {
+  const long target =
+      must(plan, Step::kWorkspace, sys(__NR_openat, AT_FDCWD, plan.claimed_workspace, O_PATH | O_DIRECTORY | O_CLOEXEC));
+  must(plan, Step::kWorkspace, sys(__NR_move_mount, mount, "", target, "", kMoveByDescriptors));
+  sys(__NR_close, target);
+  sys(__NR_close, mount);
+}
+
+// The claim: what is to be executed is in the plan when the message comes. Until then there is nothing of it in here.
+void await_claim(const ChildPlan& plan) {
+  send(plan, {Step::kParked, 0, kNoIndex});
+  const long mount = receive_streams(plan.report_fd);
+  if (mount == kNoDescriptor) return;
+  must(plan, Step::kClaim, mount);
+  if (plan.park != Park::kMounted) fail(plan, Step::kClaim, kEbusy);
+  mount_workspace(plan, mount);
+  enter_workdir(plan);
+}
+
+void confine(const ChildPlan& plan, const int* gate, const char* command) {
+  drop_capabilities(plan, plan.keep_capabilities);
+  must(plan, Step::kNoNewPrivs, sys(__NR_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+  enter_landlock(plan, command);
+  pass_on_descriptors(plan, gate);
+  // After everything that opens a descriptor: a small RLIMIT_NOFILE is meant for the command.
+  set_rlimits(plan);
+  sys(__NR_rt_sigprocmask, SIG_SETMASK, &kNoSignals, nullptr, sizeof kNoSignals);
+  mark(plan, Stage::kConfined);
+}
+
+// Loading the filters takes as long as init's exec, so where they are known to let read(2) pass they go first.
+void finish_confinement(const ChildPlan& plan, const int* gate) {
+  if (!plan.filters_allow_read) await_init(plan, gate);
+  load_filters(plan);
+  if (plan.filters_allow_read) await_init(plan, gate);
+}
+
 [[noreturn]] void run_command(const ChildPlan& plan, const int* gate) {
   if (gate != nullptr) must(plan, Step::kSession, sys(__NR_setsid));
   if (gate != nullptr) sys(__NR_close, gate[1]);
@@ -240,20 +299,24 @@ void enter_time_namespace(const ChildPlan& plan) {
   if (plan.new_time_namespace) enter_time_namespace(plan);
   sys(__NR_umask, plan.umask);
   enter_workdir(plan);
-  const std::uint32_t command = find_command(plan);
-  drop_capabilities(plan, plan.keep_capabilities);
-  must(plan, Step::kNoNewPrivs, sys(__NR_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
-  enter_landlock(plan, plan.candidates[command]);
-  pass_on_descriptors(plan, gate);
-  // After everything that opens a descriptor: a small RLIMIT_NOFILE is meant for the command.
-  set_rlimits(plan);
-  sys(__NR_rt_sigprocmask, SIG_SETMASK, &kNoSignals, nullptr, sizeof kNoSignals);
-  mark(plan, Stage::kConfined);
-  send(plan, {Step::kReady, 0, command});
-  // Loading takes as long as init's exec, so where the filter is known to let read(2) pass it goes first.
-  if (!plan.filters_allow_read) await_init(plan, gate);
-  load_filters(plan);
-  if (plan.filters_allow_read) await_init(plan, gate);
+  if (plan.park != Park::kNever) send_mounts(plan);
+  std::uint32_t command = 0;
+  if (plan.park == Park::kConfined) {
+    confine(plan, gate, nullptr);
+    finish_confinement(plan, gate);
+    await_claim(plan);
+    command = find_command(plan);
+    send(plan, {Step::kReady, 0, command});
+  } else {
+    if (plan.park == Park::kMounted) {
+      await_init(plan, gate);
+      await_claim(plan);
+    }
+    command = find_command(plan);
+    confine(plan, gate, plan.candidates[command]);
+    send(plan, {Step::kReady, 0, command});
+    finish_confinement(plan, gate);
+  }
   const long error =
       sys(__NR_execve, plan.candidates[command], plan.argv, plan.envp, 0L, 0L, static_cast<long>(plan.start_cookie));
   fail(plan, Step::kExec, error, command);
@@ -270,6 +333,7 @@ void command_main(void* argument) {
 [[noreturn]] void become_init(const ChildPlan& plan) {
   CommandStart start{&plan, {-1, -1}};
   must(plan, Step::kStartCommand, sys(__NR_socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, start.gate));
+  for (int& fd : start.gate) fd = lifted(fd);
   must(plan, Step::kStartCommand, clawrun_clone(CLONE_VM | SIGCHLD, plan.command_stack_top, nullptr, command_main, &start));
   if (plan.new_network_namespace) {
     make_network(plan);
@@ -321,8 +385,11 @@ void child_main(void* argument) {
   ChildPlan& plan = *static_cast<ChildPlan*>(argument);
   reset_signals();
   open_report(plan);
-  for (int fd = 0; fd <= 2; ++fd)
+  for (int fd = 0; fd <= 2; ++fd) {
     if (plan.stdio[fd] >= 0) must(plan, Step::kStdio, sys(__NR_dup3, plan.stdio[fd], fd, 0));
+    // Some hosts (Node) mark their own streams as close-on-exec.
+    if (plan.stdio[fd] < 0) sys(__NR_fcntl, fd, F_SETFD, 0);
+  }
   // Before the gate: copies of the supervisor's own ends, and those of sandboxes that other threads are starting, would keep
   // everybody from seeing their end.
   close_all_but(plan, plan.keep_fds, plan.keep_fd_count);

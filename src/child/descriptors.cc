@@ -8,11 +8,12 @@ namespace {
 
 constexpr long kEproto = -71;
 
-// iovec(3type) and the room for one descriptor: unix(7), cmsg(3).
+// iovec(3type) and the room for some descriptors: unix(7), cmsg(3).
+template <std::size_t kMost>
 struct DescriptorMessage {
   char byte = 'f';
   iovec part{&byte, 1};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  alignas(cmsghdr) char control[CMSG_SPACE(kMost * sizeof(int))] = {};
   msghdr header{};
 
   DescriptorMessage() {
@@ -74,7 +75,7 @@ void close_listed(const ChildPlan& plan, const int* keep, std::size_t count) {
 }  // namespace
 
 long send_descriptor(int socket, int fd) {
-  DescriptorMessage message;
+  DescriptorMessage<1> message;
   auto* control = reinterpret_cast<cmsghdr*>(message.control);
   control->cmsg_level = SOL_SOCKET;
   control->cmsg_type = SCM_RIGHTS;
@@ -84,7 +85,7 @@ long send_descriptor(int socket, int fd) {
 }
 
 long receive_descriptor(int socket) {
-  DescriptorMessage message;
+  DescriptorMessage<1> message;
   long size = 0;
   do {
     size = sys(__NR_recvmsg, socket, &message.header, MSG_CMSG_CLOEXEC);
@@ -93,6 +94,25 @@ long receive_descriptor(int socket) {
   const auto* control = reinterpret_cast<const cmsghdr*>(message.control);
   if (size != 1 || message.header.msg_controllen < sizeof(cmsghdr) || control->cmsg_type != SCM_RIGHTS) return kEproto;
   return *reinterpret_cast<const int*>(CMSG_DATA(control));
+}
+
+long receive_streams(int socket) {
+  // The kernel gives out the lowest numbers first: no call is needed to put them into their places.
+  for (int fd = 0; fd <= 2; ++fd) sys(__NR_close, fd);
+  DescriptorMessage<4> message;
+  long size = 0;
+  do {
+    size = sys(__NR_recvmsg, socket, &message.header, 0);
+  } while (size == kEintr);
+  // End of file: nobody is there any more to claim, or to read a report.
+  if (size == 0) sys(__NR_exit_group, 1);
+  if (size < 0) return size;
+  const auto* control = reinterpret_cast<const cmsghdr*>(message.control);
+  if (message.header.msg_controllen < CMSG_LEN(3 * sizeof(int)) || control->cmsg_type != SCM_RIGHTS) return kEproto;
+  const auto* fds = reinterpret_cast<const int*>(CMSG_DATA(control));
+  for (int fd = 0; fd <= 2; ++fd)
+    if (fds[fd] != fd) return kEproto;
+  return control->cmsg_len >= CMSG_LEN(4 * sizeof(int)) ? fds[3] : kNoDescriptor;
 }
 
 void close_all_but(const ChildPlan& plan, const int* keep, std::size_t count) {

@@ -46,6 +46,9 @@ void join_network(const ChildPlan& plan, int socket);
 // descriptors.cc
 long send_descriptor(int socket, int fd);
 long receive_descriptor(int socket);  // -errno, or the descriptor, close-on-exec
+// Waits for a message with three descriptors, which become 0, 1 and 2, and perhaps a fourth: -errno, that one, or kNoDescriptor.
+inline constexpr long kNoDescriptor = -1000;
+long receive_streams(int socket);
 void close_all_but(const ChildPlan& plan, const int* keep, std::size_t count);
 
 // terminal.cc: a terminal of the sandbox's own devpts becomes stdio and the controlling terminal; the master goes to the

@@ -57,6 +57,8 @@ class Builder {
         return self_bind(op);
       case Op::kAttributes:
         return attributes(op);
+      case Op::kCover:
+        return cover(op);
       case Op::kHostname:
         return sys(__NR_sethostname, op.source, length_of(op.source));
     }
@@ -246,7 +248,10 @@ class Builder {
   long file(const Operation& op) {
     const long fd = create_file(op, op.mode);
     if (fd == kEexist && op.data == nullptr) return 0;  // a mount point: what is there serves
-    if (fd < 0) return fd;
+    return fd < 0 ? fd : write_and_close(fd, op);
+  }
+
+  static long write_and_close(long fd, const Operation& op) {
     std::size_t done = 0;
     long result = 0;
     while (done < op.size && result >= 0) {
@@ -255,6 +260,22 @@ class Builder {
     }
     sys(__NR_close, fd);
     return result < 0 ? result : 0;
+  }
+
+  // What is to be covered may be a file of a root that is never written to.
+  long cover(const Operation& op) {
+    const long mount = small_tmpfs("0755", 0);
+    if (mount < 0) return mount;
+    const long fd = sys(__NR_openat, mount, "file", O_WRONLY | O_CREAT | O_CLOEXEC, op.mode);
+    long result = fd < 0 ? fd : write_and_close(fd, op);
+    if (result >= 0) result = sys(__NR_open_tree, mount, "file", kOpenTreeClone | O_CLOEXEC);
+    sys(__NR_close, mount);
+    if (result < 0) return result;
+    const int clone = static_cast<int>(result);
+    result = set_attributes(clone, op.attr_set, false);
+    if (result >= 0) result = attach(clone, op);
+    sys(__NR_close, clone);
+    return result;
   }
 
   long symlink(const Operation& op) {
@@ -269,19 +290,23 @@ class Builder {
     return sys(__NR_newfstatat, fd, "", &info, AT_EMPTY_PATH) == 0 && S_ISDIR(info.st_mode);
   }
 
-  // One tmpfs of no size serves all masked directories of this sandbox.
-  long empty_directory() {
-    if (empty_ >= 0) return sys(__NR_open_tree, empty_, "", AT_EMPTY_PATH | kOpenTreeClone | O_CLOEXEC);
+  // Of one page and one file.
+  static long small_tmpfs(const char* mode, std::uint64_t attr_set) {
     const long context = sys(__NR_fsopen, "tmpfs", FSOPEN_CLOEXEC);
     if (context < 0) return context;
     long result = sys(__NR_fsconfig, context, kFsconfigSetString, "size", "4k", 0);
     if (result >= 0) result = sys(__NR_fsconfig, context, kFsconfigSetString, "nr_inodes", "2", 0);
-    if (result >= 0) result = sys(__NR_fsconfig, context, kFsconfigSetString, "mode", "0555", 0);
+    if (result >= 0) result = sys(__NR_fsconfig, context, kFsconfigSetString, "mode", mode, 0);
     if (result >= 0) result = sys(__NR_fsconfig, context, kFsconfigCmdCreate, nullptr, nullptr, 0);
-    const std::uint64_t attr = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
-    if (result >= 0) result = sys(__NR_fsmount, context, FSMOUNT_CLOEXEC, attr);
+    if (result >= 0) result = sys(__NR_fsmount, context, FSMOUNT_CLOEXEC, attr_set);
     sys(__NR_close, context);
     return result;
+  }
+
+  // One tmpfs serves all masked directories of this sandbox.
+  long empty_directory() const {
+    if (empty_ >= 0) return sys(__NR_open_tree, empty_, "", AT_EMPTY_PATH | kOpenTreeClone | O_CLOEXEC);
+    return small_tmpfs("0555", MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
   }
 
   long mask(const Operation& op) {

@@ -21,6 +21,7 @@ enum class Op : std::uint8_t {
   kMask,        // hide target: an empty read-only directory, or the null device; a target that is not there is fine
   kSelfBind,    // target bound onto itself with attr_set; a target that is not there is fine
   kAttributes,  // mount_setattr(attr_set) on target
+  kCover,       // a file with `data` on a tmpfs of its own, mounted over the file at target with attr_set
   kHostname,    // sethostname(source)
 };
 
@@ -67,9 +68,26 @@ struct Landlock {
   std::uint64_t command_access = 0;  // a further rule for the command, where only named programs may be executed
 };
 
+// Netlink requests in one packet, of which the last asks for an acknowledgement: an error of any comes unasked, and before that.
+struct NetlinkRequests {
+  int protocol = 0;
+  const char* bytes = nullptr;
+  std::size_t size = 0;
+  bool send_out = false;  // the socket, when all has been done: what it listens to is for the supervisor
+};
+
+// A transparent socket (ip(7), IP_TRANSPARENT) that is sent out: connections and packets to anywhere may be steered to it.
+struct GatewaySocket {
+  int family = 0;
+  int type = 0;
+  const void* address = nullptr;
+  std::size_t address_size = 0;
+};
+
 // The steps that a report can name. The parent owns the words (launch/steps.cc).
 enum class Step : std::uint32_t {
-  kReady,  // not a failure: the next thing is execve
+  kReady,   // not a failure: the next thing is execve
+  kParked,  // not a failure: the next thing is to wait for a claim
   kParentDeath,
   kGate,
   kJoinCgroup,  // index: which
@@ -80,8 +98,9 @@ enum class Step : std::uint32_t {
   kIdentity,
   kCloseFds,
   kNetwork,
-  kLoopback,
-  kOperation,  // index: which
+  kNetworkRequests,  // index: which
+  kGatewaySocket,    // index: which
+  kOperation,        // index: which
   kPivotRoot,
   kDetachOldRoot,
   kKeyring,
@@ -95,6 +114,8 @@ enum class Step : std::uint32_t {
   kNoNewPrivs,
   kLandlock,      // index: which rule, or kNoIndex
   kSeccomp,       // index: which filter
+  kClaim,         // index: which descriptor
+  kWorkspace,     // mounting the one that a claim has brought
   kCommandFound,  // looking for the command: ENOENT, EACCES
   kExec,          // index: which candidate
 };
@@ -111,12 +132,23 @@ struct Report {
 // Moments of the set-up, CLOCK_MONOTONIC nanoseconds, stored by the child into memory shared with the parent.
 enum class Stage : std::uint8_t { kStarted, kReleased, kMounted, kPivoted, kConfined, kCount };
 
+// Where the command's process waits until it is claimed: a sandbox that is made before it is known what for.
+enum class Park : std::uint8_t {
+  kNever,
+  kConfined,  // nothing but the exec is left
+  kMounted,   // what needs a capability or opens a file comes after it: the claim may bring a workspace
+};
+
+inline constexpr int kLastGiven = 4;
+
 struct ChildPlan {
   // Descriptors, all above stdio.
-  int report_fd = -1;   // the child's to make: its read end is sent on control_fd, so that no fork of the host holds an end
+  int report_fd = -1;   // the child's to make: its other end is sent on control_fd, so that no fork of the host holds an end.
+                        // A pipe, or with `park` a socket, on which the claim comes
   int control_fd = -1;  // SOCK_SEQPACKET to the supervisor: one byte opens the gate; a terminal is
                         // sent back on it
   int stdio[3] = {-1, -1, -1};   // what becomes 0, 1 and 2; -1: left as it is
+  int given[2] = {-1, -1};       // above kLastGiven: what becomes 3 and 4 of the command
   bool init_lingers = false;     // init ends when the supervisor says so: init/protocol.h
   int init_fd = -1;              // the sealed memfd of init; -1: the command is pid 1 itself
   int deadline_fd = -1;          // init's timer: init/protocol.h
@@ -154,8 +186,11 @@ struct ChildPlan {
 
   // A network namespace is made after clone3, by pid 1 while pid 2 builds the root: it costs as much as all mounts together.
   bool new_network_namespace = false;
-  const char* loopback_request = nullptr;  // netlink(7): brings up its loopback interface; answered with an acknowledgement
-  std::size_t loopback_request_size = 0;
+  const NetlinkRequests* network_requests = nullptr;
+  std::size_t network_request_count = 0;
+  const GatewaySocket* gateway_sockets = nullptr;
+  std::size_t gateway_socket_count = 0;
+  std::uint32_t gateway_mark = 0;  // of their packets
 
   bool terminal = false;
   bool new_time_namespace = false;
@@ -173,6 +208,10 @@ struct ChildPlan {
   bool filters_allow_read = false;  // so they may be loaded before init is waited for
   std::uint64_t start_cookie = 0;   // sixth argument of execve: see seccomp/compile.h
 
+  Park park = Park::kNever;
+  const char* claimed_workspace = nullptr;  // where a mount that comes with the claim goes
+
+  // The claim of a parked child fills in these three, and wakes it then.
   const char* const* candidates = nullptr;  // paths to try for the command, nullptr at the end
   const char* const* argv = nullptr;
   const char* const* envp = nullptr;

@@ -38,7 +38,8 @@ std::size_t read_name(std::span<const std::uint8_t> bytes, std::string& name) {
   return 0;
 }
 
-std::vector<std::uint8_t> header(std::uint16_t id, std::uint8_t flags, DnsCode code, std::uint32_t questions, std::uint32_t answers) {
+std::vector<std::uint8_t> header(std::uint16_t id, std::uint8_t flags, DnsCode code, std::uint32_t questions,
+                                 std::uint32_t answers) {
   std::vector<std::uint8_t> bytes;
   put16(bytes, id);
   bytes.push_back(static_cast<std::uint8_t>(kResponse | flags));
@@ -73,7 +74,8 @@ DnsReading read_dns_query(std::span<const std::uint8_t> message) {
   return {std::move(query)};
 }
 
-std::vector<std::uint8_t> dns_answer(const DnsQuery& query, DnsCode code, const std::optional<Address>& address, std::uint32_t ttl_s) {
+std::vector<std::uint8_t> dns_answer(const DnsQuery& query, DnsCode code, const std::optional<Address>& address,
+                                     std::uint32_t ttl_s) {
   auto bytes = header(query.id, query.recursion_desired ? kRecursionDesired : 0, code, 1, address ? 1 : 0);
   bytes.insert(bytes.end(), query.question.begin(), query.question.end());
   if (!address) return bytes;

@@ -28,7 +28,7 @@ struct DnsQuery {
 
 struct DnsReading {
   std::optional<DnsQuery> query;
-  DnsCode problem = DnsCode::kFormatError;          // where there is none
+  DnsCode problem = DnsCode::kFormatError;                                 // where there is none
   enum class Fate : std::uint8_t { kAnswer, kDrop } fate = Fate::kAnswer;  // kDrop: a response, or no header
 };
 
@@ -36,7 +36,8 @@ struct DnsReading {
 DnsReading read_dns_query(std::span<const std::uint8_t> message);
 
 // At most one record. `ttl_s` is the time that a client may keep it.
-std::vector<std::uint8_t> dns_answer(const DnsQuery& query, DnsCode code, const std::optional<Address>& address, std::uint32_t ttl_s);
+std::vector<std::uint8_t> dns_answer(const DnsQuery& query, DnsCode code, const std::optional<Address>& address,
+                                     std::uint32_t ttl_s);
 
 // The header alone, for what could not be read.
 std::vector<std::uint8_t> dns_error(std::span<const std::uint8_t> message, DnsCode code);

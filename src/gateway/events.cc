@@ -1,5 +1,7 @@
 #include "gateway/events.h"
 
+#include <fcntl.h>
+
 #include <algorithm>
 #include <cstdio>
 
@@ -7,6 +9,7 @@ namespace clawrun::gateway {
 
 namespace {
 
+constexpr int kPipeBytes = 1 << 20;
 constexpr std::size_t kMaxText = 512;  // three of them, each byte escaped, and the rest stay below PIPE_BUF
 
 // Bytes beyond ASCII come from nobody but a liar: they are shown as '?', so that the line is UTF-8 whatever came.
@@ -54,6 +57,11 @@ std::string event_line(const Event& event, std::chrono::system_clock::time_point
   line += ",\"reason\":" + text_or_null(event.reason);
   line += ",\"bytes_up\":" + std::to_string(event.bytes_up) + ",\"bytes_down\":" + std::to_string(event.bytes_down);
   return line + ",\"duration_ms\":" + std::to_string(event.duration.count()) + "}";
+}
+
+// Room for the end of a thousand connections at once, as far as the user's share of pipe memory goes.
+Events::Events(UniqueFd pipe) : pipe_(std::move(pipe)) {
+  (void)fcntl(pipe_.get(), F_SETPIPE_SZ, kPipeBytes);
 }
 
 bool Events::try_write(const std::string& line) {

@@ -30,7 +30,8 @@ std::string event_line(const Event& event, std::chrono::system_clock::time_point
 
 class Events {
  public:
-  explicit Events(UniqueFd pipe) : pipe_(std::move(pipe)) {}
+  // The pipe must not block.
+  explicit Events(UniqueFd pipe);
 
   void ready(std::size_t connections);
   void error(std::string_view message);

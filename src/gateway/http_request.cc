@@ -33,6 +33,16 @@ std::string_view without_blanks(std::string_view text) {
   return text;
 }
 
+// RFC 9110, section 5.6.2.
+bool is_token_byte(char c) {
+  const bool is_letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+  return is_letter || (c >= '0' && c <= '9') || std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
+}
+
+bool is_target_byte(char c) {
+  return static_cast<unsigned char>(c) > 0x20 && c != 0x7f;
+}
+
 // Of a Host header or the authority of a target.
 struct Authority {
   std::string host;
@@ -46,7 +56,9 @@ std::optional<Authority> read_authority(std::string_view text) {
     end = text.find(']');
     if (end == std::string_view::npos) return std::nullopt;
     authority.host = text.substr(1, end - 1);
-    if (!Address::parse(authority.host)) return std::nullopt;
+    const auto address = Address::parse(authority.host);
+    if (!address) return std::nullopt;
+    authority.host = address->text();
     ++end;
   } else {
     const auto name = canonical_name(text.substr(0, end));
@@ -76,10 +88,13 @@ struct Head {
     return problem.empty() ? 0 : 1;
   }
   int add_target(std::string_view text) {
+    if (!std::ranges::all_of(text, is_target_byte)) return fail("the target of an HTTP request has bytes that no URL has");
     target += text;
     return add(text.size());
   }
   int add_name(std::string_view text) {
+    // http_parser lets "Transfer-Encoding : chunked" pass as a header of an unknown name; the host may know it.
+    if (!std::ranges::all_of(text, is_token_byte)) return fail("the name of a header of an HTTP request is no token");
     if (last != Last::kName) headers.emplace_back();
     last = Last::kName;
     headers.back().first += text;
@@ -176,7 +191,8 @@ HttpHead interpret(HeadReading& reading) {
   const std::string* host = reading.head.host();
   if (!reading.head.problem.empty()) return broken(reading.head.problem);
   std::optional<Authority> named;
-  if (host != nullptr && !(named = read_authority(without_blanks(*host)))) return broken("the Host of its HTTP request is no host");
+  if (host != nullptr && !(named = read_authority(without_blanks(*host))))
+    return broken("the Host of its HTTP request is no host");
   if (reading.is_connect) {
     head.form = HttpHead::Form::kConnect;
     named = read_authority(reading.head.target);
@@ -260,10 +276,12 @@ struct HttpRewriter::State {
 
 bool HttpRewriter::State::is_dropped(std::string_view name) const {
   // Those that are written anew, and those of one hop: RFC 9110, section 7.6.1.
-  constexpr std::string_view kOwn[] = {"host",          "connection", "keep-alive", "proxy-connection", "proxy-authorization",
-                                       "content-length", "te",         "trailer",    "transfer-encoding", "upgrade", "http2-settings"};
+  constexpr std::string_view kOwn[] = {"host",           "connection", "keep-alive", "proxy-connection",  "proxy-authorization",
+                                       "content-length", "te",         "trailer",    "transfer-encoding", "upgrade",
+                                       "http2-settings"};
   const auto is_it = [&](std::string_view own) { return equals_ignoring_case(own, name); };
-  return std::ranges::any_of(kOwn, is_it) || std::ranges::any_of(to.headers, is_it, [](const auto& h) { return std::string_view(h.first); });
+  return std::ranges::any_of(kOwn, is_it) ||
+         std::ranges::any_of(to.headers, is_it, [](const auto& h) { return std::string_view(h.first); });
 }
 
 std::string HttpRewriter::State::path() {
@@ -283,12 +301,14 @@ int HttpRewriter::State::write_head() {
   const auto named = host != nullptr ? read_authority(without_blanks(*host)) : std::nullopt;
   if (head.problem.empty() && (parser.upgrade != 0 || parser.method == HTTP_CONNECT))
     head.problem = "CONNECT and upgrades are not possible where headers are put in";
-  if (head.problem.empty() && (parser.http_major != 1 || parser.http_minor > 1)) head.problem = "its HTTP version is not 1.0 or 1.1";
+  if (head.problem.empty() && (parser.http_major != 1 || parser.http_minor > 1))
+    head.problem = "its HTTP version is not 1.0 or 1.1";
   if (head.problem.empty() && (!named || named->host != to.host)) head.problem = "the Host of an HTTP request is another";
   const std::string target = head.problem.empty() ? path() : std::string();
   if (!head.problem.empty()) return kNoBodyWanted;
   *out += http_method_str(static_cast<http_method>(parser.method));
-  *out += " " + target + " HTTP/1." + std::to_string(parser.http_minor) + "\r\nHost: " + to.host;
+  *out += " " + target + " HTTP/1." + std::to_string(parser.http_minor) + "\r\nHost: ";
+  *out += to.host.find(':') == std::string::npos ? to.host : "[" + to.host + "]";
   if (to.port != to.default_port) *out += ":" + std::to_string(to.port);
   *out += "\r\n";
   for (const auto& [name, value] : head.headers) {
@@ -349,8 +369,14 @@ std::size_t HttpRewriter::feed(std::string_view in, std::string& out) {
   return used;
 }
 
-std::string_view HttpRewriter::problem() const { return state_->head.problem; }
-bool HttpRewriter::is_done() const { return state_->is_done; }
-bool HttpRewriter::is_between_requests() const { return !state_->is_inside; }
+std::string_view HttpRewriter::problem() const {
+  return state_->head.problem;
+}
+bool HttpRewriter::is_done() const {
+  return state_->is_done;
+}
+bool HttpRewriter::is_between_requests() const {
+  return !state_->is_inside;
+}
 
 }  // namespace clawrun::gateway

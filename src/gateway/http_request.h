@@ -19,7 +19,7 @@ struct HttpHead {
   enum class State : std::uint8_t { kMore, kWhole, kBroken } state = State::kMore;
   std::size_t size = 0;  // in bytes, with the empty line
   enum class Form : std::uint8_t { kOrigin, kAbsolute, kConnect } form = Form::kOrigin;
-  std::string host;  // of the target, else of the Host header: without port and brackets
+  std::string host;        // of the target, else of the Host header: without port and brackets
   std::uint16_t port = 0;  // 0: not given
   std::string_view problem;
 };
@@ -29,9 +29,9 @@ HttpHead read_http_head(std::string_view text);
 
 using HttpHeader = std::pair<std::string, std::string>;
 
-// One client's requests to one host. Nothing passes but what was understood: each request line, each header, each piece of a body is
-// written anew, so that no two parsers can see different requests in it. What cannot be: CONNECT and upgrades, which would end the
-// parsing; trailers are left out.
+// One client's requests to one host. Nothing passes but what was understood: each request line, each header, each piece of a body
+// is written anew, so that no two parsers can see different requests in it. What cannot be: CONNECT and upgrades, which would end
+// the parsing; trailers are left out.
 class HttpRewriter {
  public:
   enum class Requests : std::uint8_t { kMany, kOne };  // kOne: with `Connection: close`, and nothing after it is read
@@ -40,7 +40,8 @@ class HttpRewriter {
     std::uint16_t port = 80;
     std::uint16_t default_port = 80;  // of the scheme
     std::string_view scheme = "http";
-    std::vector<std::pair<std::string, const std::string*>> headers;  // put in place of the client's own ones; the values outlive this
+    std::vector<std::pair<std::string, const std::string*>>
+        headers;  // put in place of the client's own ones; the values outlive this
     Requests requests = Requests::kMany;
   };
   explicit HttpRewriter(To to);

@@ -17,8 +17,7 @@ std::uint64_t Bucket::available(Clock::time_point now) {
   const std::uint64_t burst = std::max(bytes_per_s_ / 10, kLeastBurst);
   if (filled_ == Clock::time_point{}) filled_ = now;
   const auto passed = std::chrono::duration_cast<microseconds>(std::min<Clock::duration>(now - filled_, std::chrono::seconds(1)));
-  const auto added = static_cast<std::uint64_t>(static_cast<unsigned __int128>(bytes_per_s_) *
-                                                static_cast<std::uint64_t>(passed.count()) / kMicro);
+  const std::uint64_t added = bytes_per_s_ * static_cast<std::uint64_t>(passed.count()) / kMicro;
   // Time that gives no whole byte is not lost.
   if (added > 0) {
     tokens_ = std::min(tokens_ + added, burst);

@@ -61,7 +61,7 @@ Result<> Loop::run() {
     const int count = epoll_wait(epoll_.get(), events, kMaxEvents, wait_ms());
     if (count < 0 && errno != EINTR) return fail_errno("waiting for events");
     for (int i = 0; i < count; ++i) static_cast<Handler*>(events[i].data.ptr)->on_ready(events[i].events);
-    for (std::vector<Handler*> waiting = std::exchange(again_, {}); Handler* handler : waiting) {
+    for (std::vector<Handler*> waiting = std::exchange(again_, {}); Handler * handler : waiting) {
       const bool is_gone = std::ranges::any_of(discarded_, [&](const auto& gone) { return gone.get() == handler; });
       if (!is_gone) handler->on_ready(0);
     }

@@ -30,8 +30,8 @@ class Loop {
  public:
   Result<> open();
 
-  // Edge-triggered where the events have EPOLLET; the handler must be discarded through the loop, or outlive it. A descriptor leaves
-  // the loop when it is closed.
+  // Edge-triggered where the events have EPOLLET; the handler must be discarded through the loop, or outlive it. A descriptor
+  // leaves the loop when it is closed.
   Result<> watch(int fd, std::uint32_t epoll_events, Handler& handler);
   void change(int fd, std::uint32_t epoll_events, Handler& handler);
   void forget(int fd);

@@ -14,7 +14,8 @@ namespace clawrun::gateway {
 
 class NamePool {
  public:
-  // Either network may be missing. At most `max_names` names at a time; of more, the least recently used one gives up its addresses.
+  // Either network may be missing. At most `max_names` names at a time; of more, the least recently used one gives up its
+  // addresses.
   NamePool(std::optional<Network> v4, std::optional<Network> v6, std::uint32_t max_names);
 
   struct Addresses {

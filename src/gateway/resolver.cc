@@ -62,21 +62,23 @@ Result<> Resolver::open(const std::vector<Endpoint>& servers) {
   // Only DNS: no file is read later. ROTATE is left out, so that the first server is the first.
   char lookups[] = "b";
   ares_options options{};
-  options.flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES | ARES_FLAG_NOCHECKRESP;
+  options.flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES;
   options.timeout = kTryMs;
   options.tries = kTries;
   options.lookups = lookups;
   options.sock_state_cb = on_socket;
   options.sock_state_cb_data = this;
   options.ndomains = 0;
-  const int mask = ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_LOOKUPS | ARES_OPT_SOCK_STATE_CB | ARES_OPT_DOMAINS;
+  const int mask =
+      ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_LOOKUPS | ARES_OPT_SOCK_STATE_CB | ARES_OPT_DOMAINS;
   if (const int status = ares_init_options(&channel_, &options, mask); status != ARES_SUCCESS)
     return fail(ErrorKind::kSystem, std::string("preparing the resolver: ") + ares_strerror(status));
   if (servers.empty()) return {};
   std::string list;
   for (const Endpoint& server : servers) {
     const std::string address = server.address.text();
-    list += (list.empty() ? "" : ",") + (server.address.is_v4() ? address : "[" + address + "]") + ":" + std::to_string(server.port);
+    list +=
+        (list.empty() ? "" : ",") + (server.address.is_v4() ? address : "[" + address + "]") + ":" + std::to_string(server.port);
   }
   if (const int status = ares_set_servers_ports_csv(channel_, list.c_str()); status != ARES_SUCCESS)
     return fail(ErrorKind::kInvalid, "setting the resolvers " + list + ": " + ares_strerror(status));

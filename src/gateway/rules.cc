@@ -122,7 +122,8 @@ Decision Policy::decide_resolved(const Decision& by_name, const Endpoint& to, Pr
   const SpecialRange* special = special_range(to.address);
   if (special == nullptr) return by_name;
   if (Decision literal = decide_literal(to, protocol); literal.allowed()) return literal;
-  return refuse(nullptr, "the name leads to an address that is " + std::string(special->what) + " and that no rule allows itself");
+  return refuse(nullptr,
+                "the name leads to an address that is " + std::string(special->what) + " and that no rule allows itself");
 }
 
 }  // namespace clawrun::gateway

@@ -10,7 +10,14 @@ namespace clawrun::gateway {
 
 inline constexpr std::uint8_t kSocksVersion = 5;
 
-enum class SocksReply : std::uint8_t { kDone = 0, kFailed = 1, kNotAllowed = 2, kUnreachable = 4, kNoSuchCommand = 7, kNoSuchAddress = 8 };
+enum class SocksReply : std::uint8_t {
+  kDone = 0,
+  kFailed = 1,
+  kNotAllowed = 2,
+  kUnreachable = 4,
+  kNoSuchCommand = 7,
+  kNoSuchAddress = 8
+};
 
 struct SocksGreeting {
   enum class State : std::uint8_t { kMore, kWhole, kBroken } state = State::kMore;

@@ -47,7 +47,7 @@ std::vector<Check> diagnose() {
   context.blocks = gather_userns_blocks();
   std::vector<Check> checks;
   for (auto* group : {check_surroundings, check_namespaces, check_identity, check_mounts, check_syscalls, check_kernel_features,
-                      check_core_scheduling, check_seccomp, check_landlock, check_cgroups, check_tools})
+                      check_core_scheduling, check_seccomp, check_landlock, check_cgroups, check_network, check_tools})
     group(context, checks);
   return checks;
 }

@@ -30,6 +30,7 @@ void check_core_scheduling(const DoctorContext& context, Checks& out);
 void check_seccomp(const DoctorContext& context, Checks& out);
 void check_landlock(const DoctorContext& context, Checks& out);
 void check_cgroups(const DoctorContext& context, Checks& out);
+void check_network(const DoctorContext& context, Checks& out);
 void check_tools(const DoctorContext& context, Checks& out);
 
 // Parts of these groups that are tested with made-up values.

@@ -30,8 +30,6 @@ constexpr ToolRow kTools[] = {
     {"mmdebstrap", "mmdebstrap", "the root file system `debian`", "mmdebstrap"},
     {"skopeo", "skopeo", "root file systems from container images", "skopeo"},
     {"umoci", "umoci", "root file systems from container images", "umoci"},
-    {"pasta", "pasta passt", "a network for sandboxes of ordinary users", "passt"},
-    {"nft", "nft", "filtered networks", "nftables"},
     {"criu", "criu", "checkpoint and restore", "criu"},
 };
 

@@ -23,9 +23,11 @@ struct GroupRow {
   std::string_view prefix;  // of the id, up to the dot
   std::string_view heading;
 };
-constexpr GroupRow kGroups[] = {{"host", "Here"},         {"userns", "User namespaces"}, {"ns", "Namespaces"},
-                                {"mount", "Mounts"},      {"kernel", "Kernel"},          {"seccomp", "Seccomp"},
-                                {"landlock", "Landlock"}, {"cgroup", "Cgroups"},         {"tool", "Tools of optional features"}};
+constexpr GroupRow kGroups[] = {{"host", "Here"},         {"userns", "User namespaces"},
+                                {"ns", "Namespaces"},     {"mount", "Mounts"},
+                                {"kernel", "Kernel"},     {"seccomp", "Seccomp"},
+                                {"landlock", "Landlock"}, {"cgroup", "Cgroups"},
+                                {"network", "Network"},   {"tool", "Tools of optional features"}};
 
 std::string_view word_of(Check::Status status) {
   for (const StatusRow& row : kStatuses)

@@ -1,6 +1,7 @@
 #include "launch/flatten.h"
 
 #include <linux/sched.h>
+#include <sys/socket.h>
 
 namespace clawrun::launch {
 
@@ -55,10 +56,7 @@ FlatPlan::FlatPlan(const plan::Plan& plan) {
   child.operation_count = operations.size();
   child.terminal = plan.streams[0] == plan::Stream::kTerminal;
   child.new_network_namespace = plan.new_network.has_value();
-  if (plan.new_network) {
-    child.loopback_request = plan.new_network->data();
-    child.loopback_request_size = plan.new_network->size();
-  }
+  if (plan.new_network) flatten(*plan.new_network);
   child.new_time_namespace = plan.new_time_namespace;
   child.rlimits = plan.rlimits.data();
   child.rlimit_count = plan.rlimits.size();
@@ -75,13 +73,32 @@ FlatPlan::FlatPlan(const plan::Plan& plan) {
   child.filters_allow_read = plan.filters_allow_read;
   child.preserve_fds = plan.preserve_fds.data();
   child.preserve_fd_count = plan.preserve_fds.size();
-  add_strings(lists_.emplace_back(), plan.candidates);
-  child.candidates = lists_.back().data();
-  add_strings(lists_.emplace_back(), plan.argv);
-  child.argv = lists_.back().data();
-  add_strings(lists_.emplace_back(), plan.environment);
-  child.envp = lists_.back().data();
+  set_command(plan.candidates, plan.argv, plan.environment);
   child.stages_ns = stages_ns;
+}
+
+void FlatPlan::set_command(const std::vector<std::string>& candidates, const std::vector<std::string>& argv,
+                           const std::vector<std::string>& environment) {
+  add_strings(lists_.emplace_back(), candidates);
+  child.candidates = lists_.back().data();
+  add_strings(lists_.emplace_back(), argv);
+  child.argv = lists_.back().data();
+  add_strings(lists_.emplace_back(), environment);
+  child.envp = lists_.back().data();
+}
+
+void FlatPlan::flatten(const plan::NewNetwork& network) {
+  for (const plan::NetlinkRequests& from : network.requests)
+    requests_.push_back({from.protocol, from.bytes.data(), from.bytes.size(), from.send_out});
+  for (const net::Listener& from : network.listeners) {
+    const bool is_stream = from.role != net::Listener::Role::kUdp && from.role != net::Listener::Role::kDnsUdp;
+    sockets_.push_back({from.family, is_stream ? SOCK_STREAM : SOCK_DGRAM, from.address.data(), from.address.size()});
+  }
+  child.network_requests = requests_.data();
+  child.network_request_count = requests_.size();
+  child.gateway_sockets = sockets_.data();
+  child.gateway_socket_count = sockets_.size();
+  child.gateway_mark = net::kGatewayMark;
 }
 
 }  // namespace clawrun::launch

@@ -16,12 +16,20 @@ class FlatPlan {
   FlatPlan(const FlatPlan&) = delete;
   FlatPlan& operator=(const FlatPlan&) = delete;
 
+  // Of a claim, in place of the plan's; what it is given must stay where it is.
+  void set_command(const std::vector<std::string>& candidates, const std::vector<std::string>& argv,
+                   const std::vector<std::string>& environment);
+
   child::ChildPlan child;                    // descriptors, stacks and keep_fds are the caller's to fill
   std::vector<child::Operation> operations;  // their `fd` too
   std::uint64_t stages_ns[static_cast<std::size_t>(child::Stage::kCount)] = {};
 
  private:
+  void flatten(const plan::NewNetwork& network);
+
   std::deque<std::vector<const char*>> lists_;
+  std::vector<child::NetlinkRequests> requests_;
+  std::vector<child::GatewaySocket> sockets_;
   std::vector<child::LandlockRule> rules_;
   std::vector<child::Filter> filters_;
 };

@@ -40,6 +40,8 @@ std::string words_of(const plan::Operation& op) {
       return "protecting " + target;
     case Op::kAttributes:
       return "making " + target + " read-only";
+    case Op::kCover:
+      return "putting a file over " + target;
     case Op::kHostname:
       return "setting the hostname";
   }
@@ -62,7 +64,6 @@ constexpr StepRow kSteps[] = {
     {Step::kIdentity, "becoming the sandbox's user"},
     {Step::kCloseFds, "closing descriptors"},
     {Step::kNetwork, "making the network namespace"},
-    {Step::kLoopback, "bringing up the loopback interface"},
     {Step::kPivotRoot, "changing to the new root"},
     {Step::kDetachOldRoot, "letting go of the host's root"},
     {Step::kKeyring, "joining a session keyring of its own"},
@@ -73,7 +74,18 @@ constexpr StepRow kSteps[] = {
     {Step::kNoNewPrivs, "setting no_new_privs"},
     {Step::kLandlock, "entering the Landlock domain"},
     {Step::kSeccomp, "loading the seccomp filter"},
+    {Step::kParked, "waiting for a claim"},
+    {Step::kClaim, "taking what the claim brings"},
+    {Step::kWorkspace, "mounting the workspace of the claim"},
 };
+
+std::string words_of_requests(const plan::Plan& plan, std::uint32_t index) {
+  constexpr const char* kWords[] = {"bringing up the loopback interface", "giving the network namespace its addresses",
+                                    "loading the nftables rules that steer connections to the gateway",
+                                    "listening for what nftables refuses"};
+  if (!plan.new_network || index >= plan.new_network->requests.size()) return "configuring the network namespace";
+  return kWords[static_cast<std::size_t>(plan.new_network->requests[index].what)];
+}
 
 std::string words_of(const plan::Plan& plan, const child::Report& report) {
   switch (report.step) {
@@ -82,6 +94,10 @@ std::string words_of(const plan::Plan& plan, const child::Report& report) {
     case Step::kRlimit:
       return "setting resource limit " +
              std::to_string(report.index < plan.rlimits.size() ? plan.rlimits[report.index].resource : -1);
+    case Step::kNetworkRequests:
+      return words_of_requests(plan, report.index);
+    case Step::kGatewaySocket:
+      return "opening a socket for the gateway (--network allow)";
     case Step::kWorkdir:
       return "entering the working directory " + quoted(plan.workdir);
     case Step::kCapabilities:
@@ -113,6 +129,8 @@ std::string hint_for(const plan::Plan& plan, const child::Report& report) {
     if (error == ENODEV && op.op == Op::kDevice) return "the host's " + op.source + " is not that device";
     if (error == EROFS || error == ENOENT) return "this mount point does not exist, and is not made in a directory of the caller";
   }
+  if (report.step == Step::kNetworkRequests && plan.gateway && error != EPERM)
+    return "--network allow needs nf_tables with tproxy, reject and nfnetlink_log in the kernel: clawrun doctor says more";
   if (report.step == Step::kWorkdir && error == ENOENT) return "it does not exist in the sandbox";
   if (report.step == Step::kKeyring && error == EDQUOT) return "this user has no key left: raise the sysctl kernel.keys.maxkeys";
   if (report.step == Step::kStartCommand && error == EAGAIN)

@@ -77,7 +77,7 @@ Result<Plan> compile(const spec::ValidSpec& valid, const Inputs& inputs) {
   TRY(require_kernel(inputs.host));
   Plan plan;
   plan.clone_flags = kNamespaces;
-  if (spec.network == spec::Network::kNone) plan.new_network = inputs.loopback_request;
+  TRY(compile_network(plan, spec, inputs));
   plan.new_time_namespace = spec.time_namespace;
   plan.init = spec.init;
   plan.preserve_fds = spec.preserve_fds;

@@ -64,6 +64,9 @@ struct Inputs {
   std::vector<host::SubIdRange> sub_uids;  // read only when wants_id_range()
   std::vector<host::SubIdRange> sub_gids;
   std::string loopback_request;  // netlink bytes
+  bool has_ipv6 = true;
+  std::string network_namespace;  // its path
+  std::string resolver;           // /etc/resolv.conf, or the one that the network namespace has
 };
 
 // Where the sandbox will have a mount, in the order in which they are made: what a root directory should offer.
@@ -74,6 +77,9 @@ std::vector<std::string_view> wanted_controllers(const spec::SandboxSpec& spec, 
 
 // Whether more than one id is to exist inside.
 bool wants_id_range(const spec::SandboxSpec& spec);
+
+// The paths to try for a command in this environment ("NAME=VALUE").
+std::vector<std::string> candidates_for(const std::string& command, const std::vector<std::string>& environment);
 
 // An error names the first thing that this host cannot give and the remedy; with allow_degraded it becomes a line of
 // Plan::degradations where going on is possible at all. Thread-safe.

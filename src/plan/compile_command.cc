@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "plan/compile.h"
 #include "plan/internal.h"
 
 namespace clawrun::plan {
@@ -9,12 +10,29 @@ namespace {
 
 constexpr std::string_view kPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+// In both spellings: curl(1) reads http_proxy in lower case only.
+void add_proxies(std::vector<spec::Variable>& variables) {
+  const std::string proxy = std::string(net::kGatewayV4) + ":" + std::to_string(net::kProxyPort);
+  const struct {
+    const char* lower;
+    const char* upper;
+    std::string value;
+  } rows[] = {{"http_proxy", "HTTP_PROXY", "http://" + proxy},
+              {"https_proxy", "HTTPS_PROXY", "http://" + proxy},
+              {"all_proxy", "ALL_PROXY", "socks5h://" + proxy},
+              {"no_proxy", "NO_PROXY", "localhost,127.0.0.1,::1"}};
+  for (const auto& row : rows) {
+    variables.push_back({row.lower, row.value});
+    variables.push_back({row.upper, row.value});
+  }
+}
+
 }  // namespace
 
-// The environment is built here and nowhere else; the caller's is never copied. Looked up as execvp(3) does, in the
-// sandbox's PATH, whose empty parts do not mean the current directory here.
+// The environment is built here and nowhere else; the caller's is never copied.
 void compile_command(Plan& plan, const spec::SandboxSpec& spec) {
   std::vector<spec::Variable> variables{{"PATH", std::string(kPath)}, {"HOME", "/tmp"}, {"LANG", "C.UTF-8"}};
+  if (spec.outgoing.proxy_environment) add_proxies(variables);
   if (spec.tty) variables.push_back({"TERM", "xterm-256color"});
   for (const spec::Variable& wanted : spec.environment) {
     if (!wanted.value) continue;  // passed through, and the caller has none
@@ -24,20 +42,22 @@ void compile_command(Plan& plan, const spec::SandboxSpec& spec) {
     else
       found->value = wanted.value;
   }
-  std::string path;
-  for (const spec::Variable& variable : variables) {
-    plan.environment.push_back(variable.name + "=" + *variable.value);
-    if (variable.name == "PATH") path = *variable.value;
-  }
+  for (const spec::Variable& variable : variables) plan.environment.push_back(variable.name + "=" + *variable.value);
   plan.workdir = spec.workdir.empty() ? spec::kWorkspace : spec.workdir;
   plan.argv = spec.command;
-  const std::string& command = spec.command[0];
-  if (command.find('/') != std::string::npos) {
-    plan.candidates = {command};
-    return;
-  }
-  for (const std::string_view directory : split(path, ':'))
-    if (directory.starts_with('/')) plan.candidates.push_back(std::string(directory) + "/" + command);
+  plan.candidates = candidates_for(plan.argv[0], plan.environment);
+}
+
+// As execvp(3) does, in the sandbox's PATH, whose empty parts do not mean the current directory here.
+std::vector<std::string> candidates_for(const std::string& command, const std::vector<std::string>& environment) {
+  if (command.find('/') != std::string::npos) return {command};
+  std::vector<std::string> candidates;
+  constexpr std::string_view kName = "PATH=";
+  for (const std::string& variable : environment)
+    if (variable.starts_with(kName))
+      for (const std::string_view directory : split(std::string_view(variable).substr(kName.size()), ':'))
+        if (directory.starts_with('/')) candidates.push_back(std::string(directory) + "/" + command);
+  return candidates;
 }
 
 }  // namespace clawrun::plan

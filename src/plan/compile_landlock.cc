@@ -36,7 +36,8 @@ Result<> compile_landlock(Plan& plan, const spec::SandboxSpec& spec, const Input
   landlock.handled_fs = row.fs;
   landlock.scoped = row.scoped;
   landlock.attr_size = row.attr_size;
-  // `none` grants the loopback of an own network namespace and `host` everything; ports cannot tell these apart. A profile
+  // `none` grants the loopback of an own network namespace, `allow` what the gateway decides on, and the others everything;
+  // ports cannot tell these apart. A profile
   // without Internet sockets is held to it here as well.
   if (spec.seccomp == "strict" && spec.network == spec::Network::kNone) landlock.handled_net = row.net;
 

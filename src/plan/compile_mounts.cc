@@ -14,6 +14,7 @@ using child::Op;
 
 constexpr std::uint64_t kNoSuidDev = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
 constexpr std::uint64_t kReadOnly = kNoSuidDev | MOUNT_ATTR_RDONLY;
+constexpr const char* kResolver = "/etc/resolv.conf";
 constexpr std::uint64_t kShmBytes = 64ULL << 20U;
 
 struct DeviceRow {
@@ -56,7 +57,7 @@ class Mounts {
     temporary("/tmp", spec_.tmp_size_bytes);
     proc();
     dev();
-    if (spec_.network == spec::Network::kHost) resolver();
+    if (has_resolver(spec_)) resolver();
     workspace();
     user_mounts();
     files();
@@ -197,6 +198,11 @@ class Mounts {
     }
     stage();
     for (const char* name : {"lower", "upper", "work"}) directory(name);
+    // Before the layers are one: in a directory of somebody else's nothing can be made afterwards.
+    if (std::ranges::find(root.missing, kResolver) != root.missing.end()) {
+      directory("upper/etc");
+      mount_file(std::string("upper") + kResolver);
+    }
     bind.target = "lower";
     add(std::move(bind));
     overlay("root", "lower", "upper", "work");
@@ -269,8 +275,20 @@ class Mounts {
 
   void resolver() {
     root_directory("/etc", 0755);
+    if (spec_.network == spec::Network::kAllow) return gateway_resolver();
     if (creatable_) mount_file("/etc/resolv.conf");
-    add({.op = Op::kBind, .source = "/etc/resolv.conf", .target = "etc/resolv.conf", .attr_set = kReadOnly | MOUNT_ATTR_NOEXEC});
+    add({.op = Op::kBind, .source = inputs_.resolver, .target = "etc/resolv.conf", .attr_set = kReadOnly | MOUNT_ATTR_NOEXEC});
+  }
+
+  void gateway_resolver() {
+    std::string data = "nameserver " + std::string(net::kGatewayV4) + "\n";
+    if (inputs_.root.is_host) return file("/etc/resolv.conf", std::move(data));
+    if (creatable_) mount_file("/etc/resolv.conf");
+    add({.op = Op::kCover,
+         .target = "etc/resolv.conf",
+         .data = std::move(data),
+         .attr_set = kReadOnly | MOUNT_ATTR_NOEXEC,
+         .mode = 0644});
   }
 
   // ---- the caller's ----
@@ -369,7 +387,7 @@ class Mounts {
 
 std::vector<std::string> mount_targets(const spec::ValidSpec& spec) {
   std::vector<std::string> targets{"/tmp", "/proc", "/dev", spec::kWorkspace};
-  if (spec->network == spec::Network::kHost) targets.emplace_back("/etc/resolv.conf");
+  if (has_resolver(*spec)) targets.emplace_back(kResolver);
   const auto wanted = [&](const std::string& target) {
     // Below one of the others it is that mount which must offer it.
     return std::ranges::none_of(targets, [&](const std::string& other) { return is_below(target, other); });

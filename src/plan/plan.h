@@ -12,6 +12,8 @@
 
 #include "cgroup/place.h"
 #include "child/plan.h"
+#include "net/steering.h"
+#include "spec/network.h"
 
 namespace clawrun::plan {
 
@@ -89,12 +91,42 @@ struct Cgroup {
   cgroup::Limits limits;
 };
 
+// Netlink requests for the child to send in its new network namespace.
+struct NetlinkRequests {
+  enum class What : std::uint8_t { kLoopback, kAddresses, kRules, kRefusals } what = What::kLoopback;
+  int protocol = 0;
+  std::string bytes;
+  bool send_out = false;  // the socket: it hears what the rules refuse
+};
+
+// A network namespace that is made after clone3.
+struct NewNetwork {
+  std::vector<NetlinkRequests> requests;
+  std::vector<net::Listener> listeners;  // sockets for the gateway
+};
+
+// What the gateway lets through.
+struct Gateway {
+  std::vector<spec::HostRule> allow;
+  std::vector<spec::HostRule> deny;
+  std::vector<spec::Credential> credentials;
+  std::vector<spec::Injection> injections;
+  bool has_ipv6 = true;
+  std::uint64_t connections = 0;
+  std::chrono::milliseconds connect_timeout{0};
+  std::uint64_t rate_bytes_per_s = 0;  // 0: no limit
+  std::uint64_t most_bytes = 0;        // likewise
+  std::string log;                     // a file, or ""
+};
+
 struct Plan {
   std::string name;               // "": one is drawn at the start
   std::uint64_t clone_flags = 0;  // CLONE_NEW*, of clone3; the cgroup namespace by unshare, once it is in its cgroup
   std::optional<Cgroup> cgroup;
   bool core_scheduling = false;
-  std::optional<std::string> new_network;  // a network namespace, made after clone3; the netlink request for its loopback
+  std::optional<NewNetwork> new_network;
+  std::optional<Gateway> gateway;  // with new_network: the only way out of it
+  std::string network_namespace;   // a path: the namespace that is joined, before the clone; "": none
   bool new_time_namespace = false;
   IdMaps ids;
   bool change_identity = false;

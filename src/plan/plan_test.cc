@@ -29,6 +29,8 @@ Inputs some_inputs(bool privileged) {
   inputs.root.name = "host";
   inputs.root.entries = {{"/usr", host::HostEntry::Kind::kDirectory, ""}, {"/bin", host::HostEntry::Kind::kSymlink, "usr/bin"}};
   inputs.loopback_request = "netlink";
+  inputs.resolver = "/etc/resolv.conf";
+  inputs.resolver = "/etc/resolv.conf";
   return inputs;
 }
 

@@ -116,6 +116,7 @@ Json namespaces_json(const plan::Plan& plan) {
   for (const NamespaceRow& row : kNamespaces)
     if ((plan.clone_flags & row.flag) != 0) add(row.type);
   if (plan.new_network) add("network");
+  if (!plan.network_namespace.empty()) json.push_back(Json{{"type", "network"}, {"path", plan.network_namespace}});
   if (plan.new_time_namespace) add("time");
   return json;
 }
@@ -161,6 +162,7 @@ void add_not_expressed(const plan::Plan& plan, Words& into) {
     bool holds;
     std::string text;
   } rows[] = {
+      {plan.gateway.has_value(), "--network allow: a container has no gateway, so its network is a loopback interface alone"},
       {plan.timeout.count() != 0, "--timeout " + text_of(plan.timeout) + ": a container has no time limit"},
       {plan.init, "the command has an init over it that reaps, and passes signals on; here it is pid 1 itself (--no-init)"},
       {true, "a sandbox ends when clawrun does; a container outlives its runtime"},

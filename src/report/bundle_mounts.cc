@@ -218,6 +218,7 @@ void fill(const Operation& op, Mounts& mounts, BundleMounts& result) {
     case Op::kHostname:
       result.hostname = op.source;
       return;
+    case Op::kCover:  // a resolver that names the gateway, which a container has not
     case Op::kEnter:  // among the operations before
       return;
   }

@@ -47,7 +47,7 @@ struct OpRow {
 constexpr OpRow kOps[] = {{Op::kFilesystem, "filesystem"}, {Op::kBind, "bind"},           {Op::kEnter, "enter"},
                           {Op::kDevice, "device"},         {Op::kDirectory, "directory"}, {Op::kFile, "file"},
                           {Op::kSymlink, "symlink"},       {Op::kMask, "mask"},           {Op::kSelfBind, "self_bind"},
-                          {Op::kAttributes, "attributes"}, {Op::kHostname, "hostname"}};
+                          {Op::kAttributes, "attributes"}, {Op::kHostname, "hostname"},   {Op::kCover, "cover"}};
 
 std::string octal(std::uint32_t mode) {
   std::string text;
@@ -67,7 +67,7 @@ Json operation_json(const plan::Operation& op) {
   }
   if (op.attr_set != 0) json["attributes"] = names_of(op.attr_set, kMountAttributes);
   if (op.op == Op::kDevice) json["device"] = std::to_string(op.mode >> 8U) + ":" + std::to_string(op.mode & 255U);
-  if (op.op == Op::kDirectory || op.op == Op::kFile) json["mode"] = octal(op.mode);
+  if (op.op == Op::kDirectory || op.op == Op::kFile || op.op == Op::kCover) json["mode"] = octal(op.mode);
   // A file of the caller's may be large.
   constexpr std::size_t kShownBytes = 4096;
   if (op.data && op.data->size() > kShownBytes)
@@ -178,6 +178,34 @@ Json cgroup_json(const plan::Plan& plan) {
   return json;
 }
 
+Json rule_texts(const std::vector<spec::HostRule>& rules) {
+  Json texts = Json::array();
+  for (const spec::HostRule& rule : rules) texts.push_back(rule.text);
+  return texts;
+}
+
+// Of a credential only where it comes from: the plan never has it.
+Json gateway_json(const plan::Plan& plan) {
+  const plan::Gateway& gateway = *plan.gateway;
+  Json json;
+  json["allow"] = rule_texts(gateway.allow);
+  json["deny"] = rule_texts(gateway.deny);
+  json["ipv6"] = gateway.has_ipv6;
+  json["sockets"] = plan.new_network->listeners.size();
+  json["connections"] = gateway.connections;
+  json["connect_timeout_ms"] = gateway.connect_timeout.count();
+  json["rate_bytes_per_s"] = gateway.rate_bytes_per_s == 0 ? Json() : Json(gateway.rate_bytes_per_s);
+  json["max_bytes"] = gateway.most_bytes == 0 ? Json() : Json(gateway.most_bytes);
+  json["log"] = gateway.log.empty() ? Json() : Json(gateway.log);
+  json["credentials"] = Json::object();
+  for (const spec::Credential& one : gateway.credentials)
+    json["credentials"][one.name] = (one.source == spec::Credential::Source::kFile ? "file:" : "env:") + one.where;
+  json["inject"] = Json::array();
+  for (const spec::Injection& one : gateway.injections)
+    json["inject"].push_back({{"host", one.host}, {"header", one.header}, {"credential", one.credential}});
+  return json;
+}
+
 }  // namespace
 
 std::string plan_to_json(const plan::Plan& plan) {
@@ -190,6 +218,8 @@ std::string plan_to_json(const plan::Plan& plan) {
   json["namespaces"] = names_of(plan.clone_flags, kNamespaces);
   if (plan.new_network) json["namespaces"].push_back("network");
   if (plan.new_time_namespace) json["namespaces"].push_back("time");
+  if (!plan.network_namespace.empty()) json["network_namespace"] = plan.network_namespace;
+  if (plan.gateway) json["gateway"] = gateway_json(plan);
   json["ids"] = {{"uid", plan.uid},
                  {"gid", plan.gid},
                  {"uid_map", ids_json(plan.ids, false)},

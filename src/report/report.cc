@@ -103,6 +103,33 @@ void add_usage(Json& json, const std::optional<cgroup::Usage>& counted) {
                                 {"io", pressure_json(usage.io_pressure)}};
 }
 
+Json decision_json(const spec::NetworkDecision& decision) {
+  const auto text = [](const std::string& words) { return words.empty() ? Json() : Json(words); };
+  return {{"time", decision.time},
+          {"host", text(decision.host)},
+          {"address", text(decision.address)},
+          {"port", decision.port},
+          {"protocol", decision.protocol},
+          {"verdict", decision.verdict},
+          {"rule", text(decision.rule)},
+          {"reason", text(decision.reason)},
+          {"bytes_up", decision.bytes_up},
+          {"bytes_down", decision.bytes_down},
+          {"duration_ms", decision.duration_ms}};
+}
+
+Json network_json(const spec::NetworkUse& use) {
+  Json json{{"events", Json::array()}, {"events_lost", use.events_lost}, {"denied", Json::array()}};
+  for (const spec::NetworkDecision& decision : use.events) json["events"].push_back(decision_json(decision));
+  for (const auto& [first, count] : use.denied)
+    json["denied"].push_back({{"host", first.host.empty() ? Json() : Json(first.host)},
+                              {"address", first.address.empty() ? Json() : Json(first.address)},
+                              {"port", first.port},
+                              {"protocol", first.protocol},
+                              {"count", count}});
+  return json;
+}
+
 Json limits_of(const plan::Plan& plan) {
   Json limits = Json::object();
   for (const child::Rlimit& limit : plan.rlimits)
@@ -156,6 +183,7 @@ std::string to_json(const spec::Outcome& outcome, const plan::Plan* plan) {
   json["stdout_lost_bytes"] = optional_json(outcome.stdout_lost_bytes);
   json["stderr_lost_bytes"] = optional_json(outcome.stderr_lost_bytes);
   add_usage(json, outcome.usage);
+  json["network"] = outcome.network ? network_json(*outcome.network) : Json();
   json["rootfs"] = plan != nullptr ? Json(plan->rootfs) : Json();
   json["profile"] = plan != nullptr ? Json(plan->profiles) : Json::array();
   json["limits"] = plan != nullptr ? limits_of(*plan) : Json::object();

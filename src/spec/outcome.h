@@ -16,6 +16,31 @@ namespace clawrun::spec {
 
 enum class Status : std::uint8_t { kExited, kSignaled, kTimeout, kOom, kSetupFailed };
 
+// One thing that a sandbox wanted of the outside, and what became of it: --network allow.
+struct NetworkDecision {
+  std::string time;  // RFC 3339
+  std::string host;  // "": an address that nobody resolved
+  std::string address;
+  std::uint16_t port = 0;
+  std::string protocol;  // tcp, udp, dns, icmp
+  std::string verdict;   // allowed, denied, failed
+  std::string rule;      // "": none
+  std::string reason;
+  std::uint64_t bytes_up = 0;
+  std::uint64_t bytes_down = 0;
+  std::uint64_t duration_ms = 0;
+};
+
+struct NetworkUse {
+  std::vector<NetworkDecision> events;  // the first ones
+  std::uint64_t events_lost = 0;        // how many came after them, or were never told
+  struct Denied {
+    NetworkDecision first;
+    std::uint64_t count = 0;
+  };
+  std::vector<Denied> denied;  // of each host, port and protocol
+};
+
 struct Outcome {
   Status status = Status::kSetupFailed;
   int exit_code = 0;   // of the command; with kSetupFailed the exit status of clawrun
@@ -32,6 +57,7 @@ struct Outcome {
   std::optional<std::uint64_t> stdout_lost_bytes;
   std::optional<std::uint64_t> stderr_lost_bytes;
   bool oom_killed = false;             // the kernel killed at least one process of it for want of memory
+  std::optional<NetworkUse> network;   // with --network allow
   std::optional<cgroup::Usage> usage;  // what its cgroup counted, where it had one
   std::vector<std::pair<std::string, std::uint64_t>> stages_us;
 };

@@ -91,8 +91,8 @@ struct SandboxSpec {
 
   // Isolation
   Network network = Network::kAuto;
-  std::string network_namespace;  // kNamespace: a path, or a name of ip-netns(8)
-  Outgoing outgoing;              // kAllow
+  std::string network_namespace;        // kNamespace: a path, or a name of ip-netns(8)
+  Outgoing outgoing;                    // kAllow
   std::string seccomp = "default";      // a shipped profile, a file, or "unconfined"
   std::vector<std::string> allow_exec;  // with a profile that refuses exec after the start
   Switch landlock = Switch::kAuto;

@@ -145,7 +145,7 @@ class Validation {
   }
 
   void check_rules() {
-    constexpr std::size_t kMostRules = 256;
+    constexpr std::size_t kMostRules = 128;
     constexpr unsigned kMostUdpPorts = 64;  // each is a socket of the gateway's
     const Outgoing& outgoing = spec_.outgoing;
     if (outgoing.allow.size() > kMostRules) add("allow", "more than " + std::to_string(kMostRules) + " rules");

@@ -69,6 +69,7 @@ Result<> Supervision::begin(launch::Sandbox sandbox) {
   else
     for (int stream = 0; stream < 3; ++stream) open_stream(stream);
   if (sandbox_.init_lingers) sandbox_.group.watch_events();
+  if (options_.uplink) TRY(options_.uplink->begin(std::move(sandbox_.network_sockets)));
   TRY(watch());
   watch_streams();
   return {};
@@ -104,6 +105,7 @@ Result<> Supervision::watch() {
   TRY(watches_.want(Watched::kEnd, sandbox_.pidfd.get(), EPOLLIN));
   TRY(watches_.want(Watched::kTimer, timer_.get(), EPOLLIN));
   TRY(watches_.want(Watched::kSignals, options_.signals != nullptr ? options_.signals->fd() : -1, EPOLLIN));
+  if (options_.uplink) TRY(watches_.want(Watched::kNetwork, options_.uplink->fd(), EPOLLIN));
   if (!sandbox_.init_lingers) return {};
   TRY(watches_.want(Watched::kControl, sandbox_.control.get(), EPOLLIN));
   return watches_.want(Watched::kEvents, sandbox_.group.events_fd(), EPOLLPRI);
@@ -169,6 +171,8 @@ bool Supervision::step() {
         return take_end();
       case Watched::kEvents:
         return take_events();
+      case Watched::kNetwork:
+        return options_.uplink->step();
       default:
         for (int stream = 0; stream < 3; ++stream)
           if (kStreamWatch[stream] == which) advance_stream(stream, static_cast<short>(events));
@@ -334,6 +338,7 @@ void Supervision::take_usage(cgroup::Usage usage) {
 void Supervision::begin_draining() {
   phase_ = Phase::kDraining;
   relays_[0].stop();
+  if (options_.uplink) options_.uplink->end();
   end_draining_if_done();
   if (phase_ == Phase::kEnded) return;
   for (const Watched which : {Watched::kEnd, Watched::kTimer, Watched::kSignals, Watched::kControl, Watched::kEvents})
@@ -346,17 +351,22 @@ void Supervision::end_draining_if_done() {
   for (Capture& capture : captures_)
     if (capture.fd() >= 0 && capture.advance()) capture.stop();
   const bool is_capturing = std::ranges::any_of(captures_, [](const Capture& capture) { return capture.fd() >= 0; });
-  if (!has_copies() && !is_capturing) phase_ = Phase::kEnded;
-  if (phase_ == Phase::kEnded) {
-    raw_.reset();
-    note_lost_bytes();
-    return;
-  }
+  if (!has_copies() && !is_capturing && !has_network()) phase_ = Phase::kEnded;
+  if (phase_ == Phase::kEnded) return finish();
   restart_drain_timer();
 }
 
+void Supervision::finish() {
+  raw_.reset();
+  note_lost_bytes();
+  if (!options_.uplink) return;
+  (void)watches_.want(Watched::kNetwork, -1, 0);
+  options_.uplink->kill();
+  outcome_.network = options_.uplink->take_use();
+}
+
 void Supervision::restart_drain_timer() {
-  if (!has_copies()) return;
+  if (!has_copies() && !has_network()) return;
   // For a reader that has stopped reading, after a timeout; else it is waited for, as any program waits for its terminal.
   constexpr nanoseconds kDrainTime = std::chrono::seconds(1);
   const bool waits_for_reader = !timed_out_ && (relays_[1].pending() || relays_[2].pending());

@@ -11,6 +11,7 @@
 #include "base/unique_fd.h"
 #include "init/protocol.h"
 #include "launch/launch.h"
+#include "network/uplink.h"
 #include "spec/outcome.h"
 #include "supervise/capture.h"
 #include "supervise/relay.h"
@@ -40,6 +41,7 @@ struct Options {
   const ForwardedSignals* signals = nullptr;
   bool read_usage = true;  // of the cgroup, into Outcome::usage; a dozen small files
   StreamUse streams[3];
+  std::optional<network::Uplink> uplink;  // with --network allow
 };
 
 // A state machine over one descriptor. Not thread-safe.
@@ -98,6 +100,8 @@ class Supervision {
   void begin_draining();
   void note_lost_bytes();
   void end_draining_if_done();
+  void finish();
+  [[nodiscard]] bool has_network() const { return options_.uplink && !options_.uplink->has_ended(); }
   void restart_drain_timer();
   [[nodiscard]] bool has_copies() const;
   [[nodiscard]] std::chrono::nanoseconds time_to_deadline() const;

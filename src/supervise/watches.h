@@ -11,7 +11,7 @@
 
 namespace clawrun::supervise {
 
-enum class Watched : std::uint8_t { kEnd, kTimer, kSignals, kControl, kEvents, kInput, kOutput, kError, kCount };
+enum class Watched : std::uint8_t { kEnd, kTimer, kSignals, kControl, kEvents, kNetwork, kInput, kOutput, kError, kCount };
 
 class Watches {
  public:
