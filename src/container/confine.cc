@@ -182,11 +182,20 @@ Result<> label_next_exec(const Proc& proc, const oci::Process& process) {
   return {};
 }
 
-Result<> schedule(const oci::Process& process) {
-  if (process.io_priority) {
-    const int value = process.io_priority->io_class << 13U | process.io_priority->priority;
-    if (::syscall(SYS_ioprio_set, 1 /* IOPRIO_WHO_PROCESS */, 0, value) != 0) return fail_errno("setting process.ioPriority");
-  }
+Result<> set_io_priority(const oci::Process& process) {
+  if (!process.io_priority) return {};
+  const int value = process.io_priority->io_class << 13U | process.io_priority->priority;
+  if (::syscall(SYS_ioprio_set, 1 /* IOPRIO_WHO_PROCESS */, 0, value) != 0) return fail_errno("setting process.ioPriority");
+  return {};
+}
+
+bool inherits_scheduler(const oci::Process& process) {
+  constexpr std::uint64_t kResetOnFork = 1;  // SCHED_FLAG_RESET_ON_FORK
+  constexpr int kDeadline = 6;               // SCHED_DEADLINE
+  return !process.scheduler || (process.scheduler->policy != kDeadline && (process.scheduler->flags & kResetOnFork) == 0);
+}
+
+Result<> set_scheduler(pid_t pid, const oci::Process& process) {
   if (process.scheduler) {
     // sched_setattr(2); headers of Debian 12 do not have it.
     const struct {
@@ -206,7 +215,7 @@ Result<> schedule(const oci::Process& process) {
            process.scheduler->runtime_ns,
            process.scheduler->deadline_ns,
            process.scheduler->period_ns};
-    if (::syscall(SYS_sched_setattr, 0, &attr, 0) != 0) return fail_errno("error setting scheduler");
+    if (::syscall(SYS_sched_setattr, pid, &attr, 0) != 0) return fail_errno("error setting scheduler");
   }
   return {};
 }
@@ -259,9 +268,18 @@ Result<> become(const oci::Process& process, Groups groups) {
   return set_capabilities(capabilities);
 }
 
-Result<> set_limits(pid_t pid, const oci::Process& process) {
+bool limits_processes(const oci::Process& process) {
+  return std::ranges::any_of(process.rlimits, [](const oci::Rlimit& row) { return row.resource == RLIMIT_NPROC; });
+}
+
+Result<> set_limits(pid_t pid, const oci::Process& process, LimitsFor next) {
   for (const oci::Rlimit& row : process.rlimits) {
-    const rlimit value{row.soft, row.hard};
+    rlimit value{row.soft, row.hard};
+    if (next == LimitsFor::kCloneAndExec && row.resource == RLIMIT_NPROC) {
+      rlimit now{};
+      if (::prlimit(pid, RLIMIT_NPROC, nullptr, &now) != 0) return fail_errno("looking at RLIMIT_NPROC");
+      value.rlim_cur = value.rlim_max = std::max<rlim_t>(now.rlim_max, row.hard);
+    }
     if (::prlimit(pid, static_cast<__rlimit_resource>(row.resource), &value, nullptr) == 0) continue;
     const int error = errno;
     std::string hint;

@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -35,17 +36,27 @@ Result<> write_sysctls(const Proc& proc, const oci::Config& config);
 // process.apparmorProfile, process.selinuxLabel: of the next execve(2).
 Result<> label_next_exec(const Proc& proc, const oci::Process& process);
 
-// process.scheduler, process.ioPriority, linux.personality, linux.memoryPolicy.
-Result<> schedule(const oci::Process& process);
+// process.scheduler of the process `pid`, 0 for the caller.
+Result<> set_scheduler(pid_t pid, const oci::Process& process);
+// Whether a process that the caller clones has it too: sched(7), "The reset-on-fork flag" and "SCHED_DEADLINE".
+bool inherits_scheduler(const oci::Process& process);
+
+// process.ioPriority, linux.personality, linux.memoryPolicy.
+Result<> set_io_priority(const oci::Process& process);
 Result<> set_personality(const oci::Config& config);
 Result<> set_memory_policy(const oci::MemoryPolicy& policy);
 
 // Lists of processors: sched_setaffinity(2).
 Result<> set_affinity(const std::string& list);
 
+// What is still to come under the limits. RLIMIT_NPROC counts who clones as well: before the clone it is only raised, and what
+// it is to be is for the process that executes, with no more rights than it has by then.
+enum class LimitsFor : std::uint8_t { kExec, kCloneAndExec };
+
 // process.rlimits of the process `pid`, 0 for the caller. By one whose rights may raise a limit, and before the process becomes
 // somebody else, whose limits would be out of its reach: prlimit(2).
-Result<> set_limits(pid_t pid, const oci::Process& process);
+Result<> set_limits(pid_t pid, const oci::Process& process, LimitsFor next);
+bool limits_processes(const oci::Process& process);
 
 enum class Groups : std::uint8_t {
   kSet,

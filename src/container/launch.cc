@@ -42,6 +42,11 @@ void reap(pid_t pid) {
   }
 }
 
+bool is_child(pid_t pid) {
+  siginfo_t info{};
+  return pid > 0 && ::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0;
+}
+
 Result<UniqueFd> open_pidfd(pid_t pid) {
   UniqueFd fd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
   if (!fd.valid()) return fail_errno("opening a pidfd");
@@ -109,8 +114,9 @@ class Conversation {
 
   // The process that goes on is another one.
   Result<> note_started(pid_t pid) {
-    // Only from the first process, which no container can see: whatever number this is, it is killed on failure.
-    if (stage_ <= 0) return fail(ErrorKind::kInternal, "the process said something that was not expected");
+    // Whatever number this is, it is killed on failure, and a container that can trace the other one can say it in its place.
+    if (stage_ <= 0 || pid == stage_ || !is_child(pid))
+      return fail(ErrorKind::kInternal, "the process said something that was not expected");
     started_.pid = pid;
     reap(stage_);
     stage_ = -1;
@@ -127,6 +133,9 @@ class Conversation {
   }
 
   [[nodiscard]] pid_t stage() const { return stage_; }
+  // Who is at it: the first process until it has cloned the other one.
+  [[nodiscard]] pid_t speaker() const { return stage_ > 0 ? stage_ : started_.pid; }
+  [[nodiscard]] int speaker_pidfd() const { return stage_ > 0 ? stage_pidfd_.get() : started_.pidfd.get(); }
   [[nodiscard]] const Started& started() const { return started_; }
 
   Started keep() {
@@ -302,13 +311,15 @@ class Start {
         TRY(run_runtime_hooks());
         TRY(conversation_.go());
         return false;
-      case Word::kListener:
-        TRY(send_listener(config_, conversation_.started(), static_cast<int>(message.number),
-                          launch_.hook_state(conversation_.started().pid, "creating")));
+      case Word::kListener: {
+        const UniqueFd listener = TRY(take_listener(conversation_.speaker_pidfd(), static_cast<int>(message.number)));
+        const pid_t pid = conversation_.started().pid;
+        TRY(send_listener(config_, listener, pid, launch_.hook_state(pid, "creating")));
         TRY(conversation_.go());
         return false;
+      }
       case Word::kLimits:
-        TRY(set_limits(conversation_.started().pid, *config_.process));
+        TRY(set_limits(conversation_.speaker(), *config_.process, LimitsFor::kExec));
         TRY(conversation_.go());
         return false;
       case Word::kReady: {
@@ -361,20 +372,27 @@ Result<Started> join_process(const oci::Config& config, const oci::Process& proc
     run_joining(
         {.config = config, .process = process, .join = join, .namespaces = namespaces, .sync = conversation.child_side()});
   conversation.cloned(pid, UniqueFd(pidfd), true);
+  UniqueFd listener;
   for (bool ready = false; !ready;) {
     const Message message = TRY(conversation.next());
     if (message.word == Word::kStarted) {
       TRY(conversation.note_started(static_cast<pid_t>(message.number)));
-      if (join.on_process) TRY(join.on_process(conversation.started().pid));
-      TRY(adjust_oom_score(conversation.started().pid, process));
+      const pid_t started = conversation.started().pid;
+      if (listener.valid()) TRY(send_listener(config, listener, started, {}));
+      if (join.on_process) TRY(join.on_process(started));
+      TRY(adjust_oom_score(started, process));
+      if (!inherits_scheduler(process)) TRY(set_scheduler(started, process));
       TRY(conversation.go());
     } else if (message.word == Word::kListener) {
-      TRY(send_listener(config, conversation.started(), static_cast<int>(message.number), {}));
+      // From the first process already, whose pid the agent has no use for.
+      listener = TRY(take_listener(conversation.speaker_pidfd(), static_cast<int>(message.number)));
+      if (conversation.stage() <= 0) TRY(send_listener(config, listener, conversation.started().pid, {}));
       TRY(conversation.go());
     } else if (message.word == Word::kLimits) {
-      TRY(set_limits(conversation.started().pid, process));
+      const bool clones = message.number == static_cast<int>(LimitsFor::kCloneAndExec);
+      TRY(set_limits(conversation.speaker(), process, clones ? LimitsFor::kCloneAndExec : LimitsFor::kExec));
       TRY(conversation.go());
-    } else if (message.word == Word::kReady) {
+    } else if (message.word == Word::kReady && conversation.stage() <= 0) {
       ready = true;
     } else {
       return fail(ErrorKind::kInternal, "the process said something that was not expected");

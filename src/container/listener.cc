@@ -45,19 +45,22 @@ Result<UniqueFd> connect_to(const std::string& path) {
 
 }  // namespace
 
-Result<> send_listener(const oci::Config& config, const Started& started, int number, const std::string& state) {
+Result<UniqueFd> take_listener(int pidfd, int number) {
+  UniqueFd listener(static_cast<int>(::syscall(SYS_pidfd_getfd, pidfd, number, 0)));
+  if (!listener.valid()) return fail_errno("taking the seccomp listener of the container's process");
+  return listener;
+}
+
+Result<> send_listener(const oci::Config& config, const UniqueFd& listener, pid_t pid, const std::string& state) {
   // crun's annotation, where the member is missing.
   const oci::Annotated annotated = TRY(oci::annotations_of(config));
   std::string path = config.linux.seccomp ? config.linux.seccomp->listener_path : "";
   if (path.empty()) path = annotated.seccomp_receiver;
   if (path.empty()) return fail(ErrorKind::kInvalid, "linux.seccomp.listenerPath: needed for SCMP_ACT_NOTIFY");
-  const UniqueFd listener(static_cast<int>(::syscall(SYS_pidfd_getfd, started.pidfd.get(), number, 0)));
-  if (!listener.valid()) return fail_errno("taking the seccomp listener of the container's process");
   const UniqueFd socket = TRY(connect_to(path));
   const std::string text = R"({"ociVersion":)" + json_string(config.oci_version) + R"(,"fds":["seccompFd"],"pid":)" +
-                           std::to_string(started.pid) + R"(,"metadata":)" +
-                           json_string(config.linux.seccomp->listener_metadata) + (state.empty() ? "" : R"(,"state":)" + state) +
-                           "}";
+                           std::to_string(pid) + R"(,"metadata":)" + json_string(config.linux.seccomp->listener_metadata) +
+                           (state.empty() ? "" : R"(,"state":)" + state) + "}";
   if (auto sent = sys::send_descriptor(socket.get(), listener.get(), text); !sent)
     return while_doing("the seccomp listener", sent.error());
   return {};

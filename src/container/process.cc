@@ -2,25 +2,22 @@
 
 #include <fcntl.h>
 #include <linux/sched.h>
-#include <linux/seccomp.h>
 #include <sched.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <optional>
 
 #include "base/text.h"
-#include "container/landlock.h"
+#include "container/confinement.h"
 #include "container/root.h"
 #include "container/sync.h"
 #include "container/terminal.h"
 #include "launch/hooks.h"
-#include "oci/annotations.h"
 #include "sys/sys.h"
 
 namespace clawrun::container {
@@ -30,181 +27,11 @@ namespace {
 // How much of an error fits into one write to a FIFO that is atomic: pipe(7) PIPE_BUF.
 constexpr std::size_t kLongestReport = 3000;
 
-// Everything back to what a program expects, whatever the caller of the runtime ignored or blocked.
-void reset_signals() {
-  struct sigaction action {};
-  action.sa_handler = SIG_DFL;
-  for (int signal = 1; signal <= SIGRTMAX; ++signal) ::sigaction(signal, &action, nullptr);
-  sigset_t none;
-  sigemptyset(&none);
-  ::sigprocmask(SIG_SETMASK, &none, nullptr);
-}
-
-// Nothing else of the runtime's, nor of its caller's, is there before the first step that the container's side controls
-// (CVE-2024-21626). What is kept closes at the exec.
-Result<> close_all_but(std::vector<int> keep, unsigned preserved) {
-  std::erase_if(keep, [&](int fd) { return fd < 0 || fd < static_cast<int>(3 + preserved); });
-  std::ranges::sort(keep);
-  unsigned from = 3 + preserved;
-  for (const int fd : keep) {
-    if (::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) return fail_errno("keeping a descriptor");
-    if (static_cast<unsigned>(fd) > from && ::close_range(from, static_cast<unsigned>(fd) - 1, 0) != 0)
-      return fail_errno("closing descriptors");
-    from = static_cast<unsigned>(fd) + 1;
-  }
-  if (::close_range(from, ~0U, 0) != 0) return fail_errno("closing descriptors");
-  return {};
-}
-
-Result<> await_go(int sync) {
-  const auto message = TRY(hear(sync));
-  // The runtime is gone, and with it who would read an error.
-  if (!message) ::_exit(1);
-  if (message->word != Word::kGo) return fail(ErrorKind::kInternal, "another answer was expected");
-  return {};
-}
-
-Result<> join_cgroups(const std::vector<int>& files) {
-  for (const int file : files)
-    if (::write(file, "0", 1) != 1) return fail_errno("joining the container's cgroup");
-  return {};
-}
-
-Result<> die_with_runtime(int signal) {
-  if (::prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0) != 0) return fail_errno("asking for the parent-death signal");
-  return {};
-}
-
 Result<> become_root_of_namespace() {
   if (::setresgid(0, 0, 0) != 0 || ::setresuid(0, 0, 0) != 0)
     return fail_errno("becoming root of the user namespace (linux.uidMappings and gidMappings must map id 0)");
   return {};
 }
-
-// Without a name: with one it would be anybody's keyring of that name which lets itself be found, and a container knows the names
-// of others (keyctl_join_session_keyring(3)).
-Result<> new_keyring(const oci::Process& process, const Proc& proc) {
-  if (!process.selinux_label.empty()) (void)proc.write_self("attr/keycreate", process.selinux_label);
-  if (::syscall(SYS_keyctl, 1 /* KEYCTL_JOIN_SESSION_KEYRING */, nullptr) < 0 && errno != ENOSYS)
-    return fail_errno("joining a session keyring of its own (--no-new-keyring leaves it out)");
-  return {};
-}
-
-bool may_set_groups(const Proc& proc) {
-  const UniqueFd file(::openat(proc.fd(), "self/setgroups", O_RDONLY | O_CLOEXEC));
-  char text[8] = {};
-  const ssize_t size = file.valid() ? ::read(file.get(), text, sizeof text - 1) : 0;
-  return !std::string_view(text, size > 0 ? static_cast<std::size_t>(size) : 0).starts_with("deny");
-}
-
-// Returns the listener of the last program, or -1.
-Result<int> load_filters(const Filters& filters) {
-  int listener = -1;
-  for (std::size_t i = 0; i < filters.programs.size(); ++i) {
-    const auto& program = filters.programs[i];
-    const sock_fprog loaded{static_cast<unsigned short>(program.size()), const_cast<sock_filter*>(program.data())};
-    unsigned flags = filters.flags;
-    const bool listens = filters.notify && i + 1 == filters.programs.size();
-    if (listens) flags |= filters.listener_flags;
-    const long result = ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &loaded);
-    if (result < 0) return fail_errno("unable to init seccomp: loading the filter");
-    if (listens) listener = static_cast<int>(result);
-  }
-  return listener;
-}
-
-// The words of both kinds of process from here on, where they are the same.
-class Confinement {
- public:
-  struct Parts {
-    const oci::Config& config;
-    const oci::Process& process;
-    const Namespaces& namespaces;
-    const Filters& filters;
-    const Proc& proc;
-    int sync = -1;
-  };
-  explicit Confinement(const Parts& parts)
-      : config_(parts.config),
-        process_(parts.process),
-        namespaces_(parts.namespaces),
-        filters_(parts.filters),
-        proc_(parts.proc),
-        sync_(parts.sync) {}
-
-  // Identity, capabilities, no_new_privs, seccomp. The filter is loaded last where no_new_privs allows it, and before the
-  // capabilities go where it does not: seccomp(2).
-  Result<> run() {
-    const oci::Annotated annotated = TRY(oci::annotations_of(config_));
-    const Groups groups = annotated.keeps_groups ? Groups::kKeep : may_set_groups(proc_) ? Groups::kSet : Groups::kCannot;
-    auto entered = enter_cwd(process_);
-    if (!entered && entered.error().errno_value != EACCES && entered.error().errno_value != EPERM) return entered;
-    environment_ = environment_of(process_);
-    if (!process_.rlimits.empty()) TRY(take_limits());
-    // While capabilities of the own namespaces allow it, and before a filter that may refuse its calls.
-    const std::optional<Landlock> landlock = TRY(landlock_of(config_));
-    if (landlock) TRY(enter_landlock(*landlock));
-    if (process_.no_new_privileges) {
-      TRY(set_no_new_privileges());
-    } else {
-      TRY(load());
-    }
-    TRY(become(process_, groups));
-    TRY(die_with_runtime(SIGKILL));
-    // A directory that only its owner may enter.
-    if (!entered) TRY(enter_cwd(process_));
-    executable_ = TRY(find_executable(process_));
-    return {};
-  }
-
-  Result<> load_late() { return process_.no_new_privileges ? load() : Result<>{}; }
-
-  void add_environment(std::string variable) { environment_.push_back(std::move(variable)); }
-
-  // Only on failure does it return.
-  Error execute() {
-    std::vector<char*> argv;
-    std::vector<char*> envp;
-    for (const std::string& word : process_.args) argv.push_back(const_cast<char*>(word.c_str()));
-    for (const std::string& variable : environment_) envp.push_back(const_cast<char*>(variable.c_str()));
-    argv.push_back(nullptr);
-    envp.push_back(nullptr);
-    ::execve(executable_.c_str(), argv.data(), envp.data());
-    const int error = errno;
-    std::string hint;
-    if (error == ENOENT) hint = " (the interpreter that its first line names, or its dynamic loader, is not in the container)";
-    if (error == ENOEXEC) hint = " (neither an executable of this machine's kind nor a script with a #! line)";
-    Failure failure = fail_errno("exec " + executable_, error);
-    failure.error().message += hint;
-    return failure.error();
-  }
-
- private:
-  // In another user namespace the rights that raise a limit are the runtime's alone.
-  Result<> take_limits() {
-    if (!namespaces_.creates(CLONE_NEWUSER) && !namespaces_.joins(CLONE_NEWUSER)) return set_limits(0, process_);
-    TRY(say(sync_, {.word = Word::kLimits, .text = {}}));
-    return await_go(sync_);
-  }
-
-  Result<> load() {
-    const int listener = TRY(load_filters(filters_));
-    if (listener < 0) return {};
-    TRY(say(sync_, {.word = Word::kListener, .number = listener, .text = {}}));
-    TRY(await_go(sync_));
-    ::close(listener);
-    return {};
-  }
-
-  const oci::Config& config_;
-  const oci::Process& process_;
-  const Namespaces& namespaces_;
-  const Filters& filters_;
-  const Proc& proc_;
-  int sync_;
-  std::vector<std::string> environment_;
-  std::string executable_;
-};
 
 class First {
  public:
@@ -337,7 +164,8 @@ class First {
     if (proc_) {
       TRY(write_sysctls(*proc_, config_));
       TRY(label_next_exec(*proc_, *config_.process));
-      groups_proc_ = std::move(*proc_);
+      groups_ = TRY(groups_of(config_, *proc_));
+      proc_.reset();
     }
     const RootSwitch how = !own_mounts ? RootSwitch::kChroot : launch_.no_pivot ? RootSwitch::kMove : RootSwitch::kPivot;
     TRY(switch_root(first_.site, how));
@@ -354,28 +182,30 @@ class First {
     if (config_.process->console_size) TRY(set_size(made.master.get(), *config_.process->console_size));
     if (first_.namespaces.creates(CLONE_NEWNS)) TRY(bind_console(root.get(), made));
     if (launch_.console_socket >= 0) TRY(send_master(launch_.console_socket, made));
-    return take_terminal(made, config_.process->user.uid);
+    TRY(place_terminal(made, config_.process->user.uid));
+    return control_terminal();
   }
 
   Result<> become_process() {
     const oci::Process& process = *config_.process;
     ::umask(process.user.umask.value_or(0022));
-    TRY(schedule(process));
+    TRY(set_io_priority(process));
+    TRY(set_scheduler(0, process));
     TRY(set_personality(config_));
     if (config_.linux.memory_policy) TRY(set_memory_policy(*config_.linux.memory_policy));
     Confinement confinement({.config = config_,
                              .process = process,
                              .namespaces = first_.namespaces,
                              .filters = launch_.filters,
-                             .proc = *groups_proc_,
+                             .groups = groups_,
                              .sync = first_.sync});
     TRY(confinement.run());
+    TRY(confinement.settle());
     if (launch_.listen_fds > 0) {
       confinement.add_environment("LISTEN_FDS=" + std::to_string(launch_.listen_fds));
       confinement.add_environment("LISTEN_PID=1");
       if (!launch_.listen_names.empty()) confinement.add_environment("LISTEN_FDNAMES=" + launch_.listen_names);
     }
-    groups_proc_.reset();
     // The second time, before the contained side runs: what setting up has opened since.
     std::vector<int> keep = {first_.sync, launch_.gate, launch_.report};
     if (!config_.hooks.start_container.empty()) keep.insert(keep.end(), {launch_.hooks_stdout, launch_.hooks_stderr});
@@ -411,82 +241,8 @@ class First {
   const oci::Config& config_;
   const Launch& launch_;
   std::optional<Proc> proc_;
-  std::optional<Proc> groups_proc_;
+  Groups groups_ = Groups::kCannot;
   bool waited_at_gate_ = false;
-};
-
-class Joining {
- public:
-  explicit Joining(const JoiningProcess& joining) : joining_(joining), process_(joining.process), join_(joining.join) {}
-
-  [[noreturn]] void run() {
-    const auto done = steps();
-    const Error error = done ? Error{ErrorKind::kInternal, 0, "the process went on where it should have ended"} : done.error();
-    (void)say(joining_.sync, {Word::kError, error.kind, error.errno_value, error.message});
-    ::_exit(255);
-  }
-
- private:
-  Result<> steps() {
-    reset_signals();
-    TRY(die_with_runtime(SIGKILL));
-    std::vector<int> keep = {joining_.sync, join_.console_socket};
-    for (const int file : join_.join_files) keep.push_back(file);
-    for (const JoinedNamespace& one : joining_.namespaces.joined) keep.push_back(one.fd.get());
-    TRY(close_all_but(keep, join_.preserve_fds));
-    // Before the first setns: the container's processes must not look into what is not its own yet (CVE-2016-9962).
-    if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return fail_errno("becoming untraceable");
-    if (joining_.config.process && joining_.process.exec_cpu_affinity)
-      TRY(set_affinity(joining_.process.exec_cpu_affinity->initial));
-    TRY(join_cgroups(join_.join_files));
-    const Proc proc = TRY(Proc::open());
-    TRY(join_namespaces(joining_.namespaces));
-    const pid_t pid = TRY(clone_process({.flags = CLONE_PARENT}));
-    if (pid != 0) {
-      (void)say(joining_.sync, {.word = Word::kStarted, .number = pid, .text = {}});
-      ::_exit(0);
-    }
-    TRY(die_with_runtime(SIGKILL));
-    TRY(await_go(joining_.sync));
-    return become_process(proc);
-  }
-
-  Result<> become_process(const Proc& proc) {
-    if (::setsid() < 0) return fail_errno("starting a session");
-    if (!join_.no_new_keyring) TRY(new_keyring(process_, proc));
-    ::umask(process_.user.umask.value_or(0022));
-    if (process_.terminal) TRY(make_terminal());
-    if (!process_.terminal) give_pipes(process_.user.uid);
-    if (process_.exec_cpu_affinity) TRY(set_affinity(process_.exec_cpu_affinity->final));
-    TRY(schedule(process_));
-    TRY(set_personality(joining_.config));
-    TRY(label_next_exec(proc, process_));
-    Confinement confinement({.config = joining_.config,
-                             .process = process_,
-                             .namespaces = joining_.namespaces,
-                             .filters = join_.filters,
-                             .proc = proc,
-                             .sync = joining_.sync});
-    TRY(confinement.run());
-    TRY(close_all_but({joining_.sync}, join_.preserve_fds));
-    TRY(confinement.load_late());
-    TRY(die_with_runtime(0));
-    // What ends without a word before this has died; after it, it has executed.
-    TRY(say(joining_.sync, {.word = Word::kReady, .text = {}}));
-    return Failure(confinement.execute());
-  }
-
-  Result<> make_terminal() const {
-    const UniqueFd root = TRY(sys::open("/", O_PATH | O_DIRECTORY));
-    const Terminal made = TRY(open_terminal(root.get()));
-    if (process_.console_size) TRY(set_size(made.master.get(), *process_.console_size));
-    if (join_.console_socket >= 0) TRY(send_master(join_.console_socket, made));
-    return take_terminal(made, process_.user.uid);
-  }
-
-  const JoiningProcess& joining_;
-  const oci::Process& process_;
-  const Join& join_;
 };
 
 }  // namespace
@@ -514,10 +270,6 @@ Result<pid_t> clone_process(const CloneOptions& options) {
 
 void run_first(const FirstProcess& first) {
   First(first).run();
-}
-
-void run_joining(const JoiningProcess& joining) {
-  Joining(joining).run();
 }
 
 }  // namespace clawrun::container

@@ -60,13 +60,17 @@ Result<> set_size(int terminal, const oci::ConsoleSize& size) {
   return {};
 }
 
-Result<> take_terminal(const Terminal& terminal, uid_t uid) {
+Result<> place_terminal(const Terminal& terminal, uid_t uid) {
   // So that its user can open it again by name.
   if (::fchown(terminal.slave.get(), uid, static_cast<gid_t>(-1)) != 0 && errno != EINVAL && errno != EPERM)
     return fail_errno("giving the terminal to its user");
-  if (::ioctl(terminal.slave.get(), TIOCSCTTY, 0) != 0) return fail_errno("making it the controlling terminal");
   for (int fd = 0; fd <= 2; ++fd)
     if (::dup2(terminal.slave.get(), fd) < 0) return fail_errno("placing the terminal");
+  return {};
+}
+
+Result<> control_terminal() {
+  if (::ioctl(0, TIOCSCTTY, 0) != 0) return fail_errno("making it the controlling terminal");
   return {};
 }
 

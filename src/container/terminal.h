@@ -19,8 +19,11 @@ Result<> send_master(int console_socket, const Terminal& terminal);
 
 Result<> set_size(int terminal, const oci::ConsoleSize& size);
 
-// The slave becomes stdin, stdout, stderr and the controlling terminal of this session leader. It is given to `uid`.
-Result<> take_terminal(const Terminal& terminal, uid_t uid);
+// The slave becomes stdin, stdout and stderr. It is given to `uid`.
+Result<> place_terminal(const Terminal& terminal, uid_t uid);
+
+// And then the controlling terminal of this session leader, which needs no rights.
+Result<> control_terminal();
 
 // Without a terminal: the pipes of stdin, stdout and stderr are given to `uid`, for the same reason. Best effort: what cannot
 // be given is still open.

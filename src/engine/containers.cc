@@ -72,12 +72,6 @@ Result<container::Filters> filters_of(const oci::Config& config) {
   return filters;
 }
 
-Result<> send_pidfd_to(const std::string& path, const std::string& what, int pidfd) {
-  if (path.empty()) return {};
-  const UniqueFd socket = TRY(connect_socket(path, what));
-  return send_pidfd(socket.get(), pidfd);
-}
-
 // 3 .. 3+n-1 must be there: what is opened later would take the place of a missing one.
 Result<> check_preserved(unsigned count) {
   for (unsigned i = 0; i < count; ++i)
@@ -215,8 +209,8 @@ class Creation {
       return container_->write(record_);
     };
     launch.on_ready = [this](pid_t pid, int pidfd) -> Result<> {
-      TRY(send_pidfd_to(options_.pidfd_socket, "--pidfd-socket", pidfd));
-      TRY(send_pidfd_to(annotated_.pidfd_receiver, "annotations[\"run.oci.pidfd_receiver\"]", pidfd));
+      TRY(send_pidfd(options_.pidfd_socket, "--pidfd-socket", pidfd));
+      TRY(send_pidfd(annotated_.pidfd_receiver, kPidfdReceiver, pidfd));
       if (!options_.pid_file.empty()) TRY(write_pid_file(options_.pid_file, pid));
       record_.maker = {};
       return container_->write(record_);
@@ -419,7 +413,7 @@ Result<int> exec_in(const Runtime& runtime, const std::string& id, const ExecInO
   }
   const container::Started started = TRY(container::join_process(config, process, join));
   if (own) own->theirs.reset();
-  TRY(send_pidfd_to(options.pidfd_socket, "--pidfd-socket", started.pidfd.get()));
+  TRY(send_pidfd(options.pidfd_socket, "--pidfd-socket", started.pidfd.get()));
   if (!options.pid_file.empty()) TRY(write_pid_file(options.pid_file, started.pid));
   if (options.detach) return 0;
   const UniqueFd none;

@@ -137,8 +137,11 @@ Result<UniqueFd> connect_socket(const std::string& path, std::string_view option
   return socket;
 }
 
-Result<> send_pidfd(int socket, int pidfd) {
-  if (auto sent = sys::send_descriptor(socket, pidfd, "pidfd"); !sent) return while_doing("--pidfd-socket", sent.error());
+Result<> send_pidfd(const std::string& path, std::string_view option, int pidfd) {
+  if (path.empty()) return {};
+  const UniqueFd socket = TRY(connect_socket(path, option));
+  if (auto sent = sys::send_descriptor(socket.get(), pidfd, "pidfd"); !sent)
+    return while_doing(std::string(option), sent.error());
   return {};
 }
 

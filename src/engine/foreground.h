@@ -25,8 +25,9 @@ Result<int> wait_in_foreground(const container::Started& started, const UniqueFd
 // connect(2) to the receiver of a terminal or a pidfd.
 Result<UniqueFd> connect_socket(const std::string& path, std::string_view option);
 
-// --pidfd-socket: the descriptor with the name of what it is.
-Result<> send_pidfd(int socket, int pidfd);
+// To the receiver at `path`, where there is one: the descriptor with the name of what it is. `option` is what named it.
+Result<> send_pidfd(const std::string& path, std::string_view option, int pidfd);
+inline constexpr std::string_view kPidfdReceiver = "annotations[\"run.oci.pidfd_receiver\"]";
 
 // Digits alone; it appears whole, by rename(2).
 Result<> write_pid_file(const std::string& path, pid_t pid);

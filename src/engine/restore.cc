@@ -14,7 +14,9 @@
 #include "engine/container_bundle.h"
 #include "engine/containers_manage.h"
 #include "engine/foreground.h"
+#include "launch/hook_output.h"
 #include "launch/hooks.h"
+#include "oci/annotations.h"
 #include "oci/descriptors.h"
 #include "oci/resources.h"
 #include "supervise/supervise.h"
@@ -49,6 +51,8 @@ class Restoration {
   Result<> make(int console) {
     console_ = console;
     TRY(check_can_be_restored(bundle_.config));
+    annotated_ = TRY(oci::annotations_of(bundle_.config));
+    hook_output_ = TRY(launch::HookOutput::open(bundle_.config));
     directories_ = TRY(open_image_directories(options_.criu, ImagesAre::kThere));
     TRY(make_places());
     TRY(start_session());
@@ -58,6 +62,7 @@ class Restoration {
     TRY(take(pid));
     session_.reset();
     (void)::rmdir(root_.c_str());
+    TRY(send_pidfd(annotated_.pidfd_receiver, kPidfdReceiver, started_.pidfd.get()));
     if (!options_.pid_file.empty()) TRY(write_pid_file(options_.pid_file, pid));
     record_.maker = {};
     return container_->write(record_);
@@ -102,6 +107,7 @@ class Restoration {
     record_.annotations = bundle_.config.annotations;
     if (place) record_.location = cgroup::Group::locate(*place, id_);
     record_.systemd_cgroup = runtime_.cgroup_manager == CgroupManager::kSystemd;
+    record_.rootless = runtime_.rootless.value_or(::geteuid() != 0);
     return container_->write(record_);
   }
 
@@ -195,8 +201,10 @@ class Restoration {
   // Those that set up what is outside of the container, a network above all.
   Result<> run_hooks() {
     const std::string state = state::hook_state_json(record_, "creating");
-    TRY(launch::run_hooks(bundle_.config.hooks.prestart, "prestart", state, {.directory = bundle_.path}));
-    return launch::run_hooks(bundle_.config.hooks.create_runtime, "createRuntime", state, {.directory = bundle_.path});
+    launch::HookOptions options{.directory = bundle_.path};
+    hook_output_.direct(options);
+    TRY(launch::run_hooks(bundle_.config.hooks.prestart, "prestart", state, options));
+    return launch::run_hooks(bundle_.config.hooks.create_runtime, "createRuntime", state, options);
   }
 
   Result<> take(pid_t pid) {
@@ -211,6 +219,8 @@ class Restoration {
   std::string id_;
   const RestoreOptions& options_;
   Bundle bundle_;
+  oci::Annotated annotated_;
+  launch::HookOutput hook_output_;
   int console_ = -1;
   std::string root_;  // where CRIU is to find the root filesystem, in a mount namespace of its own
   CriuRequest request_{"restore"};

@@ -297,9 +297,11 @@ class Engine:
         with open(BOX / "tmp/stdout", "w+b") as out, open(BOX / "tmp/stderr", "w+b") as err:
             process = subprocess.Popen(words, stdin=subprocess.PIPE if stdin is not None else None, stdout=out, stderr=err,
                                        env=self.env | dict(env), cwd=BOX / "shared", pass_fds=pass_fds, start_new_session=True)
+            late = False
             try:
                 process.communicate(stdin, limit_s)
             except subprocess.TimeoutExpired:
+                late = True
                 process.kill()
                 process.wait()
             out.seek(0)
@@ -307,7 +309,7 @@ class Engine:
             stdout, self.stderr = out.read().decode("utf-8", "replace"), err.read().decode("utf-8", "replace")
         wanted = rc if isinstance(rc, tuple) else (rc,)
         expect(None in wanted or process.returncode in wanted, f"{' '.join(words[len(self.prefix):])!r} gave "
-               f"{'nothing in time' if process.returncode < 0 else process.returncode}, not {rc}\n{stdout}{self.stderr}")
+               f"{'nothing in time' if late else process.returncode}, not {rc}\n{stdout}{self.stderr}")
         self.status = process.returncode
         return stdout.removesuffix("\n")
 

@@ -20,6 +20,7 @@ import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 LIMIT_S = 30
+OWNER = 1 << 30  # whom the root of a user namespace is outside: nobody's id
 
 # What a container prints about itself. Busybox alone.
 PROBE = r"""
@@ -89,10 +90,10 @@ def make_root(place):
     return root
 
 
-def fit(config, place, root):
+def fit(config, caller):
     """Paths, hooks and limits that are another machine's become this one's."""
     config = copy.deepcopy(config)
-    config["root"]["path"] = root
+    config["root"]["path"] = caller.root
     config.pop("hooks", None)
     process = config["process"]
     process["args"] = ["/bin/probe"]
@@ -121,7 +122,7 @@ def fit(config, place, root):
             is_file = "." in os.path.basename(mount["destination"]) or mount["destination"].startswith(("/etc/", "/sbin/"))
             if mount["destination"] == "/dev/shm":
                 is_file = False
-            source = os.path.join(place, f"{'file' if is_file else 'directory'}{index}")
+            source = os.path.join(caller.place, f"{'file' if is_file else 'directory'}{index}")
             if is_file:
                 open(source, "a").close()
             else:
@@ -181,8 +182,33 @@ def cgroup_values(path):
     return sorted(set(values))
 
 
-def observe(runtime, state, bundle, ident, cgroup):
-    base = [runtime, "--root", state]
+class Caller:
+    """Who starts the runtimes: root, or with maps the root of a user namespace, as rootless Podman's are. It ends with this program."""
+
+    def __init__(self, place, name, maps=""):
+        self.place, self.words, self.first = os.path.join(place, name), [], None
+        os.mkdir(self.place)
+        self.root = make_root(self.place)
+        if not maps:
+            return
+        self.first = subprocess.Popen(["unshare", "--user", "--mount", "--propagation", "slave", "sh", "-c", "echo; exec cat"], stdin=subprocess.PIPE,
+                                      stdout=subprocess.PIPE)
+        self.first.stdout.readline()
+        for kind in ("uid", "gid"):
+            with open(f"/proc/{self.first.pid}/{kind}_map", "w") as file:
+                file.write(maps)
+        self.words = ["nsenter", "--target", str(self.first.pid), "--user", "--mount", "--wdns=/", "--setuid", "0", "--setgid", "0"]
+        # What its root makes belongs to whom it is outside.
+        owner = int(maps.split()[1])
+        sh("chown", "-R", f"{owner}:{owner}", self.place)
+
+    def end(self):
+        if self.first:
+            self.first.communicate()
+
+
+def observe(caller, runtime, bundle, ident, cgroup):
+    base = [*caller.words, runtime, "--root", os.path.join(caller.place, os.path.basename(runtime))]
     # Not the host's /dev/null: crun gives what its stdin is to the container's user.
     nothing = tempfile.TemporaryFile("w+")
     out = tempfile.TemporaryFile("w+")
@@ -200,9 +226,11 @@ def observe(runtime, state, bundle, ident, cgroup):
             break
     sh(*base, "delete", "--force", ident)
     out.seek(0)
-    found = normal(sections(out.read()))
+    found = normal({"status": []} | sections(out.read()))
+    if started.returncode != 0 or not found["status"]:
+        return None, started.stderr.strip() or "the probe said nothing"
     found["cgroup"] = values
-    return (found, "") if started.returncode == 0 else (None, started.stderr.strip())
+    return found, ""
 
 
 def differences(peer, ours, theirs):
@@ -317,25 +345,30 @@ def main():
     place = tempfile.mkdtemp(prefix="clawrun-compare.")
     atexit.register(clear_away, place)  # also where this fails
     os.chmod(place, 0o755)
-    root = make_root(place)
-    configs = [(os.path.basename(path), fit(json.load(open(path)), place, root)) for path in sorted(glob.glob(f"{HERE}/configs/*config.json"))
-               if "rootless" not in path]
-    plain = next(config for name, config in configs if name.startswith("podman-rootful"))
+    root = Caller(place, "root")
+    user = Caller(place, "user", maps=f"0 {OWNER} 1\n1 {OWNER + 1} 65535\n")
+    atexit.register(user.end)
+    configs = []
+    for path in sorted(glob.glob(f"{HERE}/configs/*config.json")):
+        caller = user if "rootless" in path else root
+        configs.append((os.path.basename(path), caller, fit(json.load(open(path)), caller)))
+    plain = next(config for name, _, config in configs if name.startswith("podman-rootful"))
     rng = random.Random(arguments.seed)
-    configs += [(f"random {number}", fit(random_config(plain, rng), place, root)) for number in range(arguments.random)]
+    configs += [(f"random {number}", root, fit(random_config(plain, rng), root)) for number in range(arguments.random)]
     count = bad = 0
     for peer in arguments.peer:
         who = os.path.basename(peer)
-        for number, (name, config) in enumerate(configs):
+        for number, (name, caller, config) in enumerate(configs):
             ident = f"compare-{os.getpid()}-{number}"
             cgroup = f"/clawrun-compare/{ident}"
-            config["linux"]["cgroupsPath"] = cgroup
-            bundle = os.path.join(place, f"bundle{number}")
+            if caller is root:  # nobody else may make one
+                config["linux"]["cgroupsPath"] = cgroup
+            bundle = os.path.join(caller.place, f"bundle{number}")
             os.makedirs(bundle, exist_ok=True)
             with open(os.path.join(bundle, "config.json"), "w") as out:
                 json.dump(config, out)
-            theirs, why = observe(peer, os.path.join(place, who), bundle, ident, cgroup)
-            ours, our_why = observe(arguments.clawrun, os.path.join(place, "clawrun"), bundle, ident, cgroup)
+            theirs, why = observe(caller, peer, bundle, ident, cgroup)
+            ours, our_why = observe(caller, arguments.clawrun, bundle, ident, cgroup)
             count += 1
             label = f"{name} is the same under clawrun and {who}"
             if theirs is None:

@@ -43,6 +43,9 @@ int threads(Words words);
 // chase.cc: for the runtime's own file, from inside.
 int chase(Words words);
 
+// joiners.cc: for what the processes of an exec bring along.
+int trace_joiners(Words words);
+
 // outside.cc: the host's side of an attack.
 int exchange(Words words);
 int watch(Words words);

@@ -177,6 +177,37 @@ hunted() {
   lacks "$(sort -u "$W/seen")" 'socket:'
 }
 
+# joiners_looked_at FILTER: what a container with CAP_SYS_PTRACE has seen of those that join it, in $text.
+joiners_looked_at() {
+  local i
+  bundle "$(args /hostile trace-joiners by-the-runtime inherited- 20) | .process.capabilities |= map_values(. + [\"CAP_SYS_PTRACE\"] | unique) | .process.capabilities.inheritable = [] | .process.capabilities.ambient = [] | $1"
+  cr create --bundle "$W/bundle" "$ID" >"$W/seen" 2>&1
+  cr start "$ID"
+  wait_for grep -q ready "$W/seen"
+  for ((i = 0; i < 70; i++)); do
+    SECRET=inherited-by-the-runtime cr exec "$ID" /bin/true
+  done
+  touch "$ROOT/tmp/enough"
+  wait_for grep -q end, "$W/seen"
+  cr delete --force "$ID"
+  rm "$ROOT/tmp/enough"
+  text=$(grep -v ready "$W/seen" | sort -u)
+  # One that is never in time sees nothing, whatever there is to be seen.
+  [ "$(sed -n 's/^end, stopped //p' "$W/seen")" -ge 5 ] || fail "it was too late: $text"
+}
+
+@test "oci CVE-2016-9962 with CAP_SYS_PTRACE: whoever traces a process that joins has nothing of it that is not the container's" {
+  local some='{names: ["acct"], action: "SCMP_ACT_ERRNO"}' clone='{names: ["clone", "clone3", "fork", "vfork"], action: "SCMP_ACT_ERRNO"}'
+  local no_new_privileges
+  for no_new_privileges in true false; do
+    joiners_looked_at ".process.noNewPrivileges = $no_new_privileges | .linux.seccomp = {defaultAction: \"SCMP_ACT_ALLOW\", syscalls: [$some]}"
+    lacks "$text" SEEN
+  done
+  # Where the filter can only be loaded after the clone, nothing else is missing by then.
+  joiners_looked_at ".process.noNewPrivileges = true | .linux.seccomp = {defaultAction: \"SCMP_ACT_ALLOW\", syscalls: [$clone]}"
+  lacks "$(printf '%s\n' "$text" | grep -v 'SEEN Seccomp_filters')" SEEN
+}
+
 @test "oci CVE-2018-15664 CVE-2019-14271: nothing of the image's decides what the runtime does: passwd, nsswitch, ld.so" {
   local kind
   for kind in fifo link directory device; do
