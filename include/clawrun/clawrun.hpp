@@ -171,6 +171,8 @@ class Sandbox {
     if (!spec_) throw std::bad_alloc();
   }
 
+  [[nodiscard]] clawrun_spec* get() const { return spec_.get(); }
+
   Expected<void> set(const std::string& name, const std::string& value) {
     return internal::done([&](clawrun_error** error) { return clawrun_spec_set(get(), name.c_str(), value.c_str(), error); });
   }
@@ -226,7 +228,6 @@ class Sandbox {
   }
 
  private:
-  [[nodiscard]] clawrun_spec* get() const { return spec_.get(); }
   std::unique_ptr<clawrun_spec, internal::Free> spec_;
 };
 

@@ -25,7 +25,7 @@ struct clawrun_outcome {
 };
 
 struct clawrun_sandbox {
-  clawrun::plan::Plan plan;  // for the report
+  std::shared_ptr<const clawrun::plan::Plan> plan;  // for the report
   clawrun::engine::LiveSandbox live;
   clawrun_outcome ended;  // whole when live.has_ended()
 };
@@ -60,6 +60,9 @@ inline Result<> refuse_null(const void* pointer, const char* what) {
   if (pointer == nullptr) return fail(ErrorKind::kInvalid, std::string(what) + " is NULL");
   return {};
 }
+
+// What a stream is to be, in the words of the engine.
+Result<engine::StreamChoice> choice_of(const clawrun_stream& stream);
 
 // For the caller to free with clawrun_data_free or clawrun_string_free; followed by a NUL byte.
 char* copied(const std::string& text);

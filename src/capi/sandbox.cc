@@ -12,28 +12,29 @@ using clawrun::capi::refuse_null;
 using clawrun::engine::LiveSandbox;
 using clawrun::engine::StreamChoice;
 
-namespace {
-
 static_assert(static_cast<int>(StreamChoice::Kind::kInherit) == CLAWRUN_INHERIT);
 static_assert(static_cast<int>(StreamChoice::Kind::kNull) == CLAWRUN_NULL);
 static_assert(static_cast<int>(StreamChoice::Kind::kPipe) == CLAWRUN_PIPE);
 static_assert(static_cast<int>(StreamChoice::Kind::kCapture) == CLAWRUN_CAPTURE);
 static_assert(static_cast<int>(StreamChoice::Kind::kDescriptor) == CLAWRUN_FD);
 
-Result<StreamChoice> choice_of(const clawrun_stream& stream) {
+Result<StreamChoice> clawrun::capi::choice_of(const clawrun_stream& stream) {
   if (stream.mode < CLAWRUN_INHERIT || stream.mode > CLAWRUN_FD)
     return clawrun::fail(ErrorKind::kInvalid,
                          std::to_string(stream.mode) + " is no mode of a stream: CLAWRUN_INHERIT, _NULL, _PIPE, _CAPTURE or _FD");
   return StreamChoice{static_cast<StreamChoice::Kind>(stream.mode), stream.fd};
 }
 
+namespace {
+
 Result<std::unique_ptr<clawrun_sandbox>> spawn(const clawrun_spec* spec, const clawrun_stream* streams) {
   clawrun::engine::SpawnOptions options;
   options.wants_files = true;
   options.outlives_thread = true;
-  for (int i = 0; i < 3 && streams != nullptr; ++i) options.streams[i] = TRY(choice_of(streams[i]));
-  clawrun::plan::Plan plan = TRY(clawrun::engine::prepare(spec->spec));
-  LiveSandbox live = TRY(LiveSandbox::spawn(plan, options));
+  for (int i = 0; i < 3 && streams != nullptr; ++i) options.streams[i] = TRY(clawrun::capi::choice_of(streams[i]));
+  clawrun::plan::Plan prepared = TRY(clawrun::engine::prepare(spec->spec));
+  auto plan = std::make_shared<const clawrun::plan::Plan>(std::move(prepared));
+  LiveSandbox live = TRY(LiveSandbox::spawn(*plan, options));
   return std::unique_ptr<clawrun_sandbox>(new clawrun_sandbox{std::move(plan), std::move(live), {}});
 }
 
@@ -41,7 +42,7 @@ Result<std::unique_ptr<clawrun_sandbox>> spawn(const clawrun_spec* spec, const c
 int noted(clawrun_sandbox* sandbox, bool has_ended) {
   if (has_ended && sandbox->ended.json.empty()) {
     sandbox->ended.outcome = sandbox->live.outcome();
-    sandbox->ended.json = clawrun::report::to_json(sandbox->ended.outcome, &sandbox->plan);
+    sandbox->ended.json = clawrun::report::to_json(sandbox->ended.outcome, sandbox->plan.get());
   }
   return has_ended ? 1 : 0;
 }

@@ -109,7 +109,7 @@ int run(const ExecArguments& arguments) {
   }
   say_degradations(*plan, arguments);
   if (arguments.bundle) return emit_bundle(*plan, arguments);
-  const auto outcome = engine::exec(*plan, {.forward_signals = true, .read_usage = !arguments.report.empty()});
+  const auto outcome = engine::exec(*plan, {.forward_signals = true, .read_usage = !arguments.report.empty(), .say = arguments.quiet ? nullptr : write_error});
   if (!outcome) return failed(outcome.error(), report, &*plan, arguments.quiet);
   report.write(*outcome, &*plan, arguments.quiet);
   say_end(*outcome, *plan, arguments);

@@ -41,8 +41,8 @@ Result<spec::Outcome> exec(const plan::Plan& plan, const ExecOptions& options) {
     if (!opened) return std::unexpected(std::move(opened).error());
     signals.emplace(std::move(*opened));
   }
-  LiveSandbox sandbox =
-      TRY(LiveSandbox::spawn(plan, {.signals = signals ? &*signals : nullptr, .read_usage = options.read_usage}));
+  LiveSandbox sandbox = TRY(LiveSandbox::spawn(
+      plan, {.signals = signals ? &*signals : nullptr, .read_usage = options.read_usage, .streams = {}, .say = options.say}));
   TRY(sandbox.wait(LiveSandbox::kForever));
   return sandbox.outcome();
 }

@@ -1,6 +1,7 @@
 // `exec`: from a specification to an outcome, and the plan in between.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -20,8 +21,9 @@ Result<plan::Plan> prepare(spec::SandboxSpec spec);
 std::vector<spec::Problem> problems_of(spec::SandboxSpec spec);
 
 struct ExecOptions {
-  bool forward_signals = false;  // for a program that is nothing but the supervisor of this sandbox
-  bool read_usage = true;        // Outcome::usage
+  bool forward_signals = false;                 // for a program that is nothing but the supervisor of this sandbox
+  bool read_usage = true;                       // Outcome::usage
+  std::function<void(const std::string&)> say;  // SpawnOptions::say
 };
 
 // Starts the plan and waits for its end. An error is a failure before the command could run; nothing is left then.

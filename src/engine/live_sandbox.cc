@@ -9,7 +9,6 @@
 #include <csignal>
 #include <mutex>
 
-#include "engine/registration.h"
 #include "launch/launch.h"
 #include "supervise/supervise.h"
 #include "sys/sys.h"
@@ -21,90 +20,6 @@ namespace {
 
 // How many records of others a start looks at for sandboxes whose supervisor died.
 constexpr std::size_t kSweptAtOnce = 16;
-
-using Kind = StreamChoice::Kind;
-using supervise::StreamUse;
-
-// What a stream is to the start and to the supervision, and for a limited pipe the end that its reader gets.
-struct Streams {
-  launch::StartOptions start;
-  StreamUse uses[3];
-  UniqueFd reader_ends[3];
-};
-
-// A directory as a stream would be a way to the host's files: openat(2) below it needs no path (CVE-2024-21626).
-Result<> check_descriptor(int fd) {
-  struct stat info {};
-  if (::fstat(fd, &info) != 0) return fail_errno("taking descriptor " + std::to_string(fd) + " as a standard stream");
-  if (S_ISDIR(info.st_mode))
-    return fail(ErrorKind::kInvalid,
-                "descriptor " + std::to_string(fd) +
-                    " is a directory of the host, which is no standard stream: bind it with the setting bind");
-  return {};
-}
-
-// A limited output is copied: through a pipe to where it would have gone by itself.
-Result<> limit_output(Streams& streams, int stream, const StreamChoice& choice, std::uint64_t limit_bytes) {
-  launch::Stream& start = streams.start.streams[stream];
-  StreamUse& use = streams.uses[stream];
-  use.limit_bytes = limit_bytes;
-  if (choice.kind == Kind::kDescriptor) {
-    use.target.reset(::fcntl(choice.fd, F_DUPFD_CLOEXEC, 3));
-    if (!use.target.valid()) return fail_errno("taking descriptor " + std::to_string(choice.fd) + " as a standard stream");
-  } else {
-    sys::Ends ends = TRY(sys::pipe());
-    ::fcntl(ends.first.get(), F_SETFL, O_NONBLOCK);
-    ::fcntl(ends.second.get(), F_SETFL, O_NONBLOCK);
-    streams.reader_ends[stream] = std::move(ends.first);
-    use.target = std::move(ends.second);
-  }
-  use.kind = StreamUse::Kind::kCopy;
-  start = {launch::Stream::Kind::kPipe};
-  return {};
-}
-
-Result<> choose(Streams& streams, int stream, const StreamChoice& choice, std::uint64_t limit_bytes) {
-  launch::Stream& start = streams.start.streams[stream];
-  StreamUse& use = streams.uses[stream];
-  switch (choice.kind) {
-    case Kind::kInherit:
-      use.limit_bytes = limit_bytes;
-      return {};
-    case Kind::kNull:
-      start.kind = launch::Stream::Kind::kNull;
-      return {};
-    case Kind::kCapture:
-      if (stream == 0) return fail(ErrorKind::kInvalid, "standard input is no output: it cannot be captured");
-      start.kind = launch::Stream::Kind::kPipe;
-      use.kind = StreamUse::Kind::kCapture;
-      use.limit_bytes = limit_bytes == UINT64_MAX ? kDefaultCaptureBytes : limit_bytes;
-      return {};
-    case Kind::kPipe:
-      if (stream != 0 && limit_bytes != UINT64_MAX) return limit_output(streams, stream, choice, limit_bytes);
-      start.kind = launch::Stream::Kind::kPipe;
-      use.kind = StreamUse::Kind::kForeign;
-      return {};
-    case Kind::kDescriptor:
-      TRY(check_descriptor(choice.fd));
-      if (stream != 0 && limit_bytes != UINT64_MAX) return limit_output(streams, stream, choice, limit_bytes);
-      start = {launch::Stream::Kind::kDescriptor, choice.fd};
-      return {};
-  }
-  return fail(ErrorKind::kInternal, "a stream of no kind");
-}
-
-Result<Streams> choose_streams(const plan::Plan& plan, const SpawnOptions& options) {
-  Streams streams;
-  streams.start.wants_files = options.wants_files;
-  streams.start.outlives_thread = options.outlives_thread;
-  for (int stream = 0; stream < 3; ++stream) {
-    const StreamChoice& choice = options.streams[stream];
-    if (plan.streams[0] == plan::Stream::kTerminal && choice.kind != Kind::kInherit)
-      return fail(ErrorKind::kInvalid, "with the setting tty the standard streams are a terminal: they can only be inherited");
-    TRY(choose(streams, stream, choice, plan.max_output_bytes.value_or(UINT64_MAX)));
-  }
-  return streams;
-}
 
 }  // namespace
 
@@ -136,21 +51,37 @@ LiveSandbox::~LiveSandbox() = default;
 Result<LiveSandbox> LiveSandbox::spawn(const plan::Plan& plan, const SpawnOptions& options) {
   const auto started_at = std::chrono::system_clock::now();
   const std::string id = plan.name.empty() ? new_id() : plan.name;
-  Streams streams = TRY(choose_streams(plan, options));
-  supervise::Options supervised{plan.timeout, plan.grace, options.signals, options.read_usage, {}};
-  std::ranges::move(streams.uses, supervised.streams);
+  if (plan.streams[0] == plan::Stream::kTerminal)
+    for (const StreamChoice& choice : options.streams) TRY(check_terminal(choice));
+  Streams streams = TRY(choose_streams(options.streams, plan.max_output_bytes.value_or(UINT64_MAX)));
+  launch::StartOptions start{.wants_files = options.wants_files, .outlives_thread = options.outlives_thread};
+  std::ranges::copy(streams.starts, start.streams);
+  supervise::Options supervised{plan.timeout, plan.grace, options.signals, options.read_usage, {}, {}};
+  if (plan.gateway) supervised.uplink = TRY(network::Uplink::open(plan, id, options.say));
   // Before the cgroup is made, so that whatever ends us leaves word of it.
   Registration registration = TRY(Registration::open(plan, id, started_at));
-  auto state = std::make_unique<State>(std::move(registration), supervise::Supervision(std::move(supervised)));
-  launch::Sandbox sandbox = TRY(launch::start(plan, id, streams.start));
+  launch::Sandbox sandbox = TRY(launch::start(plan, id, start));
   // The command runs meanwhile, on another processor where there is one.
-  state->registration.note_started(sandbox);
-  TRY(state->supervision.begin(std::move(sandbox)));
+  registration.note_started(sandbox);
+  LiveSandbox live = TRY(take_over({.id = id,
+                                    .registration = std::move(registration),
+                                    .sandbox = std::move(sandbox),
+                                    .streams = std::move(streams),
+                                    .supervised = std::move(supervised),
+                                    .started_at = started_at}));
   state::sweep(kSweptAtOnce);
-  state->id = id;
-  std::ranges::move(streams.reader_ends, state->reader_ends);
-  state->supervision.outcome().started_at = started_at;
-  state->supervision.outcome().id = id;
+  return live;
+}
+
+Result<LiveSandbox> LiveSandbox::take_over(Started started) {
+  std::ranges::move(started.streams.uses, started.supervised.streams);
+  auto state =
+      std::make_unique<State>(std::move(started.registration), supervise::Supervision(std::move(started.supervised)));
+  TRY(state->supervision.begin(std::move(started.sandbox)));
+  std::ranges::move(started.streams.reader_ends, state->reader_ends);
+  state->supervision.outcome().started_at = started.started_at;
+  state->supervision.outcome().id = started.id;
+  state->id = std::move(started.id);
   return LiveSandbox(std::move(state));
 }
 

@@ -3,12 +3,15 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
 
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "engine/registration.h"
+#include "engine/streams.h"
 #include "launch/work_files.h"
 #include "plan/plan.h"
 #include "spec/outcome.h"
@@ -16,27 +19,24 @@
 
 namespace clawrun::engine {
 
-// Of an output that is captured, where the specification says nothing.
-inline constexpr std::uint64_t kDefaultCaptureBytes = 16ULL << 20U;
-
-struct StreamChoice {
-  enum class Kind : std::uint8_t {
-    kInherit,
-    kNull,
-    kPipe,     // take_stream()
-    kCapture,  // output()
-    kDescriptor,
-  };
-  Kind kind = Kind::kInherit;
-  int fd = -1;  // kDescriptor: stays the caller's
-};
-
 struct SpawnOptions {
   const supervise::ForwardedSignals* signals = nullptr;  // outlives the sandbox
   bool read_usage = true;                                // Outcome::usage
   bool wants_files = false;                              // files()
   bool outlives_thread = false;                          // with init: ends with this process, not with the calling thread
   StreamChoice streams[3];
+  // Told in words what happens meanwhile that a person should know, such as the first refusal of a host. On the thread of process().
+  std::function<void(const std::string&)> say;
+};
+
+// One that has been started, and is to be supervised.
+struct Started {
+  std::string id;
+  Registration registration;
+  launch::Sandbox sandbox;
+  Streams streams;
+  supervise::Options supervised;  // but for its streams
+  std::chrono::system_clock::time_point started_at;
 };
 
 // Dropped, it kills and reaps what still runs. One thread at a time, but for kill().
@@ -44,6 +44,9 @@ class LiveSandbox {
  public:
   // Returns when the command has been executed. An error is a failure before it could run; nothing is left then. Thread-safe.
   static Result<LiveSandbox> spawn(const plan::Plan& plan, const SpawnOptions& options);
+
+  // On failure nothing is left of it.
+  static Result<LiveSandbox> take_over(Started started);
 
   LiveSandbox(LiveSandbox&& other) noexcept;
   LiveSandbox& operator=(LiveSandbox&& other) noexcept;

@@ -44,6 +44,11 @@ void Registration::note_started(const launch::Sandbox& sandbox) {
     entry_ = std::move(*entry);
 }
 
+void Registration::note_command(const std::vector<std::string>& command) {
+  record_.command = command;
+  if (entry_) (void)entry_->update(record_);
+}
+
 void Registration::remove() {
   if (entry_) entry_->remove();
 }

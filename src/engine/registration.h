@@ -4,6 +4,7 @@
 #include <chrono>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "launch/launch.h"
@@ -26,6 +27,9 @@ class Registration {
 
   // At worst `list` shows no pid, or not the sandbox: the record of before names the cgroup already.
   void note_started(const launch::Sandbox& sandbox);
+
+  // What was not known when it was started.
+  void note_command(const std::vector<std::string>& command);
 
   // It has ended: the name is free. Nothing happens the second time.
   void remove();

@@ -1,7 +1,9 @@
 #include "engine/resolve.h"
 
 #include <fcntl.h>
+#include <linux/nsfs.h>
 #include <linux/openat2.h>
+#include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -16,6 +18,7 @@
 #include "base/text.h"
 #include "cgroup/place.h"
 #include "host/core_sched.h"
+#include "host/ipv6.h"
 #include "net/netlink.h"
 #include "rootfs/store.h"
 #include "seccomp/cache.h"
@@ -182,6 +185,28 @@ Result<> gather_cgroup(plan::Inputs& inputs, const spec::SandboxSpec& spec) {
   return {};
 }
 
+// Where ip-netns(8) has the namespaces of a name, and the files that replace those of /etc in them.
+Result<> find_network_namespace(plan::Inputs& inputs, const std::string& words) {
+  const bool is_name = words.find('/') == std::string::npos;
+  inputs.network_namespace = is_name ? "/run/netns/" + words : words;
+  TRY(make_absolute(inputs.network_namespace));
+  auto file = sys::open(inputs.network_namespace, O_RDONLY | O_NONBLOCK);
+  if (!file) return while_doing("--network ns:" + words, file.error());
+  if (::ioctl(file->get(), NS_GET_NSTYPE) != CLONE_NEWNET)
+    return fail(ErrorKind::kInvalid, "--network ns: " + quoted(inputs.network_namespace) + " is not a network namespace");
+  const std::string own = "/etc/netns/" + words + "/resolv.conf";
+  if (is_name && ::access(own.c_str(), R_OK) == 0) inputs.resolver = own;
+  return {};
+}
+
+Result<> gather_network(plan::Inputs& inputs, const spec::SandboxSpec& spec) {
+  inputs.loopback_request = net::loopback_up_request();
+  inputs.resolver = "/etc/resolv.conf";
+  if (spec.network == spec::Network::kAllow) inputs.has_ipv6 = host::new_network_has_ipv6();
+  if (spec.network == spec::Network::kNamespace) return find_network_namespace(inputs, spec.network_namespace);
+  return {};
+}
+
 }  // namespace
 
 Result<> resolve_words(spec::SandboxSpec& spec) {
@@ -197,6 +222,7 @@ Result<> resolve_words(spec::SandboxSpec& spec) {
   spec.environment_files.clear();
   if (spec.workspace) TRY(make_absolute(spec.workspace->source));
   for (spec::Bind& bind : spec.binds) TRY(make_absolute(bind.source));
+  if (!spec.outgoing.log.empty()) TRY(make_absolute(spec.outgoing.log));
   for (cgroup::IoMax& limit : spec.limits.io_max) TRY(resolve_disk(limit.device));
   return {};
 }
@@ -221,7 +247,7 @@ Result<plan::Inputs> gather_inputs(const spec::ValidSpec& spec) {
   inputs.hard_limits = {hard_limit(RLIMIT_NOFILE), hard_limit(RLIMIT_NPROC), hard_limit(RLIMIT_FSIZE),
                         hard_limit(RLIMIT_STACK),  hard_limit(RLIMIT_CPU),   hard_limit(RLIMIT_AS)};
   inputs.last_capability = last_capability();
-  if (spec->network == spec::Network::kNone) inputs.loopback_request = net::loopback_up_request();
+  TRY(gather_network(inputs, *spec));
   if (plan::wants_id_range(*spec) && !inputs.host.privileged) {
     // A file that is not there gives no ids, which compile() puts into words.
     if (auto ids = host::sub_id_ranges("/etc/subuid", inputs.host.uid); ids) inputs.sub_uids = std::move(*ids);

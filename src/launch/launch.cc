@@ -4,6 +4,7 @@
 #include <linux/magic.h>
 #include <linux/sched.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/socket.h>
@@ -22,9 +23,11 @@
 #include "init/image.h"
 #include "launch/flatten.h"
 #include "launch/ids.h"
+#include "launch/parked.h"
 #include "launch/shared_memory.h"
 #include "launch/steps.h"
 #include "seccomp/program.h"
+#include "spec/spec.h"
 #include "sys/sys.h"
 
 namespace clawrun::launch {
@@ -33,9 +36,6 @@ namespace {
 
 constexpr std::size_t kStackBytes = 64 << 10U;
 constexpr std::size_t kGuardBytes = 16 << 10U;
-
-// How much later than the supervisor init ends everything: so that where the supervisor lives it is the one that does.
-constexpr std::chrono::milliseconds kDeadlineSlack{500};
 
 // Two stacks for the child, each with a guard below it.
 class Stacks {
@@ -63,26 +63,105 @@ class Stacks {
   void* base_ = MAP_FAILED;
 };
 
+// This thread in another network namespace, for as long as the clone takes.
+class NetworkVisit {
+ public:
+  NetworkVisit() = default;
+  NetworkVisit(const NetworkVisit&) = delete;
+  NetworkVisit& operator=(const NetworkVisit&) = delete;
+  ~NetworkVisit() { (void)leave(); }
+
+  Result<> enter(const std::string& path) {
+    const UniqueFd there = TRY(sys::open(path, O_RDONLY));
+    own_ = TRY(sys::open("/proc/thread-self/ns/net", O_RDONLY));
+    if (::setns(there.get(), CLONE_NEWNET) == 0) return {};
+    own_.reset();
+    return fail_errno("joining the network namespace " + shown(path));
+  }
+
+  // In the wrong namespace nothing may go on as if it were the right one.
+  Result<> leave() {
+    if (own_.valid() && ::setns(own_.get(), CLONE_NEWNET) != 0)
+      return fail_errno("going back to clawrun's own network namespace");
+    own_.reset();
+    return {};
+  }
+
+ private:
+  UniqueFd own_;
+};
+
 class Launcher {
  public:
   Launcher(const plan::Plan& plan, const std::string& id, const StartOptions& options)
-      : plan_(plan), id_(id), options_(options), flat_(plan) {}
+      : plan_(plan), id_(id), options_(options), timeout_(plan.timeout), flat_(plan) {}
 
   Result<Sandbox> run() {
     TRY(prepare());
-    {
-      const SharedMemoryGuard guard;
-      auto started = start();
-      if (!started) {
-        sandbox_.end();
-        return std::unexpected(std::move(started).error());
-      }
-    }
+    TRY(guarded([&] { return start(); }));
     note_stages();
     return std::move(sandbox_);
   }
 
+  Result<> park(child::Park where) {
+    flat_.child.park = where;
+    flat_.child.claimed_workspace = spec::kWorkspace;
+    TRY(prepare());
+    return guarded([&]() -> Result<> {
+      TRY(begin());
+      TRY(await_parked());
+      TRY(receive_sent());
+      sandbox_.mounts = TRY(sys::receive_descriptor(sandbox_.control.get()));
+      return {};
+    });
+  }
+
+  Result<> wake(Claim claim) {
+    claim_ = std::move(claim);
+    timeout_ = claim_.timeout;
+    sandbox_.started_ns = sys::monotonic_ns();
+    sandbox_.stages_us.clear();
+    std::ranges::copy(claim_.streams, options_.streams);
+    TRY(prepare_streams());
+    flat_.set_command(claim_.candidates, claim_.argv, claim_.environment);
+    std::vector<int> brought;
+    for (int i = 0; i < 3; ++i) {
+      // One that is not open would shift the others.
+      if (!far_stream_[i].valid() && ::fcntl(i, F_GETFD) < 0) far_stream_[i] = TRY(sys::open("/dev/null", O_RDWR));
+      brought.push_back(far_stream_[i].valid() ? far_stream_[i].get() : i);
+    }
+    if (plan_.give_pipes) give_pipes();
+    if (claim_.workspace.valid()) brought.push_back(claim_.workspace.get());
+    if (timeout_.count() > 0 && sandbox_.deadline.valid())
+      sys::set_timer(sandbox_.deadline.get(), timeout_ + claim_.grace + kDeadlineSlack);
+    if (!sys::send_descriptors(report_.get(), brought, "c")) return died();
+    for (UniqueFd& fd : far_stream_) fd.reset();
+    return {};
+  }
+
+  Result<Sandbox> executed() {
+    TRY(await_exec());
+    if (claim_.workspace.valid()) {
+      // Another directory than before is where the command starts.
+      UniqueFd directory = TRY(sys::receive_descriptor(sandbox_.control.get()));
+      sandbox_.files = WorkFiles(std::move(directory), user_);
+    }
+    note("exec");
+    return std::move(sandbox_);
+  }
+
+  [[nodiscard]] Sandbox& sandbox() { return sandbox_; }
+  [[nodiscard]] const HostIds& ids() const { return ids_; }
+
  private:
+  template <typename Work>
+  Result<> guarded(Work work) {
+    const SharedMemoryGuard guard;
+    Result<> done = work();
+    if (!done) sandbox_.end();
+    return done;
+  }
+
   Result<> prepare() {
     TRY(stacks_.map());
     control_ = TRY(sys::socket_pair());
@@ -100,6 +179,7 @@ class Launcher {
       flat_.child.gid_map = gid_map_.c_str();
     }
     TRY(prepare_streams());
+    TRY(prepare_given());
     TRY(prepare_deadline());
     flat_.child.send_workdir = options_.wants_files;
     flat_.child.outlives_thread = options_.outlives_thread;
@@ -151,9 +231,20 @@ class Launcher {
     return copy;
   }
 
+  Result<> prepare_given() {
+    for (int i = 0; i < 2; ++i) {
+      if (options_.given[i] < 0) continue;
+      far_given_[i].reset(::fcntl(options_.given[i], F_DUPFD_CLOEXEC, child::kLastGiven + 1));
+      if (!far_given_[i].valid()) return fail_errno("passing on descriptor " + std::to_string(options_.given[i]));
+      flat_.child.given[i] = far_given_[i].get();
+    }
+    return {};
+  }
+
   Result<> prepare_deadline() {
-    if (!plan_.init || plan_.timeout.count() == 0) return {};
-    deadline_ = TRY(sys::timer_after(plan_.timeout + plan_.grace + kDeadlineSlack));
+    if (!plan_.init || (plan_.timeout.count() == 0 && !options_.late_deadline)) return {};
+    const std::chrono::milliseconds time = plan_.timeout + plan_.grace + kDeadlineSlack;
+    deadline_ = TRY(sys::timer_after(options_.late_deadline ? std::chrono::milliseconds(0) : time));
     flat_.child.deadline_fd = deadline_.get();
     return {};
   }
@@ -163,6 +254,8 @@ class Launcher {
     keep_ = {control_.second.get()};
     if (init_.valid()) keep_.push_back(init_.get());
     if (deadline_.valid()) keep_.push_back(deadline_.get());
+    for (const UniqueFd& given : far_given_)
+      if (given.valid()) keep_.push_back(given.get());
     for (const int fd : plan_.preserve_fds) keep_.push_back(fd);
     for (const UniqueFd& mount : mounts_) keep_.push_back(mount.get());
     for (const int fd : join_fds_) keep_.push_back(fd);
@@ -214,24 +307,44 @@ class Launcher {
   }
 
   Result<> start() {
+    TRY(begin());
+    TRY(await_exec());
+    return receive_sent();
+  }
+
+  Result<> begin() {
     sandbox_.started_ns = sys::monotonic_ns();
     if (plan_.cgroup) sandbox_.group = TRY(cgroup::Group::create(plan_.cgroup->place, id_, plan_.cgroup->limits));
     TRY(clone());
     // First, so that the child finds the gate open and need not wait.
     TRY(release());
-    TRY(receive_report());
-    TRY(await_exec());
+    return receive_report();
+  }
+
+  // What the child sends before it executes or waits for a claim, so it is there.
+  Result<> receive_sent() {
+    TRY(receive_network_sockets());
     if (plan_.streams[0] == plan::Stream::kTerminal) {
       sandbox_.terminal = TRY(sys::receive_descriptor(control_.first.get()));
       // POLLOUT of a terminal promises one byte, not a chunk: our end must never block the supervisor.
       ::fcntl(sandbox_.terminal.get(), F_SETFL, O_RDWR | O_NONBLOCK);
     }
     if (options_.wants_files) {
-      // Sent before the exec, so it is there.
       UniqueFd directory = TRY(sys::receive_descriptor(control_.first.get()));
       sandbox_.files = WorkFiles(std::move(directory), user_);
     }
     sandbox_.control = std::move(control_.first);
+    return {};
+  }
+
+  // Sent by whoever made the network namespace, before the command's process went on in it, so they are there.
+  Result<> receive_network_sockets() {
+    if (!plan_.new_network) return {};
+    const auto sent = std::ranges::count_if(plan_.new_network->requests, &plan::NetlinkRequests::send_out);
+    for (std::size_t left = static_cast<std::size_t>(sent) + plan_.new_network->listeners.size(); left > 0; --left) {
+      UniqueFd socket = TRY(sys::receive_descriptor(control_.first.get()));
+      sandbox_.network_sockets.push_back(std::move(socket));
+    }
     return {};
   }
 
@@ -240,6 +353,9 @@ class Launcher {
     cloned_into_ = plan_.has_clone_into_cgroup && sandbox_.group.clone_fd() >= 0;
     TRY(open_cgroups());
     list_descriptors();
+    // Here and not in the child, whose user namespace has no power over a network namespace of others: setns(2).
+    NetworkVisit visit;
+    if (!plan_.network_namespace.empty()) TRY(visit.enter(plan_.network_namespace));
     int pidfd = -1;
     long pid = -ENOSYS;
     const std::uint64_t flags = (plan_.clone_flags & ~static_cast<std::uint64_t>(CLONE_NEWCGROUP)) | CLONE_VM | CLONE_PIDFD;
@@ -264,13 +380,16 @@ class Launcher {
     if (pid < 0) return explain_clone(static_cast<int>(-pid));
     sandbox_.pid = static_cast<pid_t>(pid);
     sandbox_.pidfd.reset(pidfd);
+    TRY(visit.leave());
     note("clone");
     // Only the child's copies may be open from here on, or its end would never be seen.
     control_.second.reset();
     init_.reset();
+    if (options_.late_deadline) sandbox_.deadline = std::move(deadline_);
     deadline_.reset();
     join_files_.clear();
     for (UniqueFd& fd : far_stream_) fd.reset();
+    for (UniqueFd& fd : far_given_) fd.reset();
     return {};
   }
 
@@ -294,14 +413,14 @@ class Launcher {
       note("cgroup");
     }
     if (plan_.ids.outside == plan::IdMaps::Outside::kOwn) return flat_.child.wait_at_gate ? open_gate() : Result<>();
-    HostIds ids = TRY(choose_ids(plan_.ids, sandbox_.pid));
-    if (auto written = write_maps(plan_.ids, ids, sandbox_.pid); !written)
+    ids_ = TRY(choose_ids(plan_.ids, sandbox_.pid));
+    if (auto written = write_maps(plan_.ids, ids_, sandbox_.pid); !written)
       return while_doing("mapping the sandbox's ids", written.error());
-    TRY(map_mounts(ids));
-    const plan::Ownership owner = host_owner(plan_, ids);
+    TRY(map_mounts(ids_));
+    const plan::Ownership owner = host_owner(plan_, ids_);
     if (plan_.change_identity) user_ = {owner.uid, owner.gid};
-    give_pipes(owner);
-    sandbox_.id_block = std::move(ids.block);
+    if (plan_.give_pipes) give_pipes();
+    sandbox_.id_block = std::move(ids_.block);
     note("id_maps");
     return open_gate();
   }
@@ -313,15 +432,16 @@ class Launcher {
 
   // Only pipes: a file or a terminal keeps its owner. The group, and one direction: an owner could give itself the other one,
   // and write what the caller's shell reads next. Best effort, for convenience alone: what cannot be given is still open.
-  void give_pipes(const plan::Ownership& owner) {
-    if (!plan_.give_pipes) return;
+  void give_pipes() {
+    if (ids_.gids.empty()) return;
+    const gid_t group = host_owner(plan_, ids_).gid;
     for (int fd = 0; fd < 3; ++fd) {
       const Stream::Kind kind = options_.streams[fd].kind;
       if (kind == Stream::Kind::kNull || kind == Stream::Kind::kDescriptor) continue;
       struct statfs info {};
       const int pipe = sandbox_.stream[fd].valid() ? sandbox_.stream[fd].get() : fd;
       if (::fstatfs(pipe, &info) != 0 || info.f_type != PIPEFS_MAGIC) continue;
-      if (::fchown(pipe, static_cast<uid_t>(-1), owner.gid) == 0) (void)!::fchmod(pipe, fd == 0 ? 0640 : 0620);
+      if (::fchown(pipe, static_cast<uid_t>(-1), group) == 0) (void)!::fchmod(pipe, fd == 0 ? 0640 : 0620);
     }
   }
 
@@ -331,9 +451,9 @@ class Launcher {
     for (;;) {
       pollfd watched[2] = {{fd, events, 0}, {sandbox_.pidfd.get(), POLLIN, 0}};
       int left_ms = -1;
-      if (plan_.timeout.count() > 0) {
+      if (timeout_.count() > 0) {
         const auto spent_ms = static_cast<std::int64_t>((sys::monotonic_ns() - sandbox_.started_ns) / 1'000'000);
-        left_ms = static_cast<int>(std::clamp<std::int64_t>(plan_.timeout.count() - spent_ms, 0, INT32_MAX));
+        left_ms = static_cast<int>(std::clamp<std::int64_t>(timeout_.count() - spent_ms, 0, INT32_MAX));
       }
       const int ready = ::poll(watched, 2, left_ms);
       if (ready > 0) return {};
@@ -355,6 +475,26 @@ class Launcher {
     return {};
   }
 
+  Result<> await_parked() {
+    TRY(wait_for(report_.get(), POLLIN));
+    child::Report report;
+    ssize_t size = 0;
+    while ((size = ::read(report_.get(), &report, sizeof report)) < 0 && errno == EINTR) {
+    }
+    if (size != sizeof report) return died();
+    if (report.step != child::Step::kParked) return Failure(describe(plan_, report));
+    return {};
+  }
+
+  // The words are about the command of the claim, where there is one.
+  [[nodiscard]] Error described(const child::Report& report) const {
+    if (claim_.argv.empty()) return describe(plan_, report);
+    plan::Plan claimed = plan_;
+    claimed.argv = claim_.argv;
+    claimed.candidates = claim_.candidates;
+    return describe(claimed, report);
+  }
+
   // `ready` and then end of file, by close-on-exec, is success. A bare end of file is a death.
   Result<> await_exec() {
     // Not for what is written: waking up for `ready` would only take the processor from the one that executes the command.
@@ -367,7 +507,7 @@ class Launcher {
       if (size < 0) return fail_errno("reading the child's report");
       if (size == 0) break;
       if (size != sizeof report) return fail(ErrorKind::kInternal, "a report of the child is cut off");
-      if (report.step != child::Step::kReady) return Failure(describe(plan_, report));
+      if (report.step != child::Step::kReady) return Failure(described(report));
       ready = true;
     }
     if (!ready) return died();
@@ -391,7 +531,8 @@ class Launcher {
 
   const plan::Plan& plan_;
   const std::string& id_;
-  const StartOptions& options_;
+  StartOptions options_;
+  std::chrono::milliseconds timeout_;  // for the set-up, or of a claim
   FlatPlan flat_;
   bool cloned_into_ = false;
   Stacks stacks_;
@@ -400,6 +541,9 @@ class Launcher {
   UniqueFd init_;
   UniqueFd deadline_;
   UniqueFd far_stream_[3];
+  UniqueFd far_given_[2];
+  HostIds ids_;
+  Claim claim_;
   std::optional<WorkFiles::User> user_;
   std::vector<UniqueFd> mounts_;
   std::vector<std::pair<int, const plan::Operation*>> mapped_;
@@ -415,6 +559,44 @@ class Launcher {
 
 }  // namespace
 
+struct Parked::State {
+  State(std::shared_ptr<const plan::Plan> of, std::string with_id, const StartOptions& options)
+      : plan(std::move(of)), id(std::move(with_id)), launcher(*plan, id, options) {}
+  std::shared_ptr<const plan::Plan> plan;
+  std::string id;
+  Launcher launcher;
+};
+
+Parked::Parked(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Parked::Parked(Parked&& other) noexcept = default;
+Parked& Parked::operator=(Parked&& other) noexcept = default;
+Parked::~Parked() = default;
+
+Result<Parked> Parked::make(std::shared_ptr<const plan::Plan> plan, const std::string& id, child::Park where) {
+  constexpr Stream kNothing{Stream::Kind::kNull, -1};
+  const StartOptions options{
+      .streams = {kNothing, kNothing, kNothing}, .wants_files = true, .outlives_thread = true, .late_deadline = true};
+  auto state = std::make_unique<State>(std::move(plan), id, options);
+  TRY(state->launcher.park(where));
+  return Parked(std::move(state));
+}
+
+Result<UniqueFd> Parked::ownership_namespace(const plan::Ownership& owner) const {
+  return launch::ownership_namespace(owner, *state_->plan, state_->launcher.ids());
+}
+
+Sandbox& Parked::sandbox() const {
+  return state_->launcher.sandbox();
+}
+
+Result<> Parked::wake(Claim claim) {
+  return state_->launcher.wake(std::move(claim));
+}
+
+Result<Sandbox> Parked::executed() {
+  return state_->launcher.executed();
+}
+
 Sandbox& Sandbox::operator=(Sandbox&& other) noexcept {
   if (this == &other) return *this;
   end();
@@ -422,7 +604,10 @@ Sandbox& Sandbox::operator=(Sandbox&& other) noexcept {
   pidfd = std::move(other.pidfd);
   control = std::move(other.control);
   terminal = std::move(other.terminal);
+  deadline = std::move(other.deadline);
+  mounts = std::move(other.mounts);
   for (std::size_t i = 0; i < 3; ++i) stream[i] = std::move(other.stream[i]);
+  network_sockets = std::move(other.network_sockets);
   id_block = std::move(other.id_block);
   files = std::move(other.files);
   group = std::move(other.group);

@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -28,10 +29,13 @@ struct Sandbox {
 
   pid_t pid = -1;  // of pid 1 inside, a child of this process
   UniqueFd pidfd;
-  UniqueFd control;     // init's wait status arrives here; closing it ends the sandbox. Invalid without init
-  UniqueFd terminal;    // the master of the sandbox's terminal, where the plan has one
-  UniqueFd stream[3];   // our ends of the streams that go through a pipe
-  WorkFiles files;      // with StartOptions::wants_files
+  UniqueFd control;                       // init's wait status arrives here; closing it ends the sandbox. Invalid without init
+  UniqueFd terminal;                      // the master of the sandbox's terminal, where the plan has one
+  UniqueFd stream[3];                     // our ends of the streams that go through a pipe
+  WorkFiles files;                        // with StartOptions::wants_files
+  std::vector<UniqueFd> network_sockets;  // of the plan's requests that send theirs out, then of its listeners
+  UniqueFd mounts;      // the mount namespace: taking it apart is no part of the command's end, but of this object's
+  UniqueFd deadline;    // with StartOptions::late_deadline: init's timer, which begins when somebody sets it
   UniqueFd id_block;    // holds the lock on a block of host ids
   cgroup::Group group;  // empty: none. Removed when the sandbox is dropped, after all of its processes are gone
   bool init = true;
@@ -56,7 +60,12 @@ struct StartOptions {
   Stream streams[3];
   bool wants_files = false;      // Sandbox::files
   bool outlives_thread = false;  // with init: ends with this process, not already with the calling thread
+  bool late_deadline = false;    // with init: Sandbox::deadline. The plan's timeout counts for the set-up alone
+  int given[2] = {-1, -1};       // what becomes descriptors 3 and 4 of the command; they stay their owner's
 };
+
+// How much later than the supervisor init ends everything: so that where the supervisor lives it is the one that does.
+inline constexpr std::chrono::milliseconds kDeadlineSlack{500};
 
 // Starts it, and returns when the command has been executed: execve(2) has succeeded. On failure nothing is left: the child
 // is dead and reaped. Blocks all signals of the calling thread meanwhile. Thread-safe; the process may have other threads.

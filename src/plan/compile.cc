@@ -104,6 +104,7 @@ Result<Plan> compile(const spec::ValidSpec& valid, const Inputs& inputs) {
   TRY(compile_landlock(plan, spec, inputs));
   compile_seccomp(plan, spec, inputs);
   compile_command(plan, spec);
+  if (plan.cgroup) TRY(check_words(plan.argv, plan.environment, plan.cgroup->limits.memory_bytes));
   return plan;
 }
 

@@ -81,6 +81,11 @@ bool wants_id_range(const spec::SandboxSpec& spec);
 // The paths to try for a command in this environment ("NAME=VALUE").
 std::vector<std::string> candidates_for(const std::string& command, const std::vector<std::string>& environment);
 
+// Whether a limit of memory leaves room for the words of a command. The kernel copies them while the child still shares the memory of
+// the host, and for want of memory it kills all that do.
+Result<> check_words(const std::vector<std::string>& argv, const std::vector<std::string>& environment,
+                     std::optional<std::uint64_t> memory_bytes);
+
 // An error names the first thing that this host cannot give and the remedy; with allow_degraded it becomes a line of
 // Plan::degradations where going on is possible at all. Thread-safe.
 Result<Plan> compile(const spec::ValidSpec& spec, const Inputs& inputs);

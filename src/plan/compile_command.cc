@@ -48,6 +48,19 @@ void compile_command(Plan& plan, const spec::SandboxSpec& spec) {
   plan.candidates = candidates_for(plan.argv[0], plan.environment);
 }
 
+Result<> check_words(const std::vector<std::string>& argv, const std::vector<std::string>& environment,
+                     std::optional<std::uint64_t> memory_bytes) {
+  constexpr std::uint64_t kOfExec = 512 << 10U;
+  std::uint64_t bytes = 0;
+  for (const auto* words : {&argv, &environment})
+    for (const std::string& word : *words) bytes += word.size() + 1 + sizeof(char*);
+  // Pages, and the tables of pages.
+  const std::uint64_t needed = kOfExec + bytes + bytes / 4;
+  if (!memory_bytes || *memory_bytes >= needed) return {};
+  return fail(ErrorKind::kInvalid, "--memory: " + format_size(*memory_bytes) + " is too little for " + format_size(bytes) +
+                                       " of arguments and environment: at least " + std::to_string(needed));
+}
+
 // As execvp(3) does, in the sandbox's PATH, whose empty parts do not mean the current directory here.
 std::vector<std::string> candidates_for(const std::string& command, const std::vector<std::string>& environment) {
   if (command.find('/') != std::string::npos) return {command};

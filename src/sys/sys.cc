@@ -106,6 +106,15 @@ Result<UniqueFd> open_tree_clone(const std::string& path, bool recursive) {
   return fd;
 }
 
+Result<> set_mount_attributes(int mount_fd, std::uint64_t attributes) {
+  mount_attr attr{};
+  attr.attr_set = attributes;
+  const unsigned flags = static_cast<unsigned>(AT_EMPTY_PATH) | kAtRecursive;
+  if (::syscall(SYS_mount_setattr, mount_fd, "", flags, &attr, sizeof attr) != 0)
+    return fail_errno("setting the attributes of a mount");
+  return {};
+}
+
 Result<> set_idmap(int mount_fd, int user_namespace_fd, bool recursive) {
   mount_attr attr{};
   attr.attr_set = MOUNT_ATTR_IDMAP;
@@ -172,18 +181,24 @@ void set_timer(int timer, std::chrono::nanoseconds time) {
 }
 
 Result<> send_descriptor(int socket, int fd, std::string_view text) {
+  return send_descriptors(socket, {&fd, 1}, text);
+}
+
+Result<> send_descriptors(int socket, std::span<const int> fds, std::string_view text) {
+  constexpr std::size_t kMost = 8;
+  if (fds.empty() || fds.size() > kMost) return fail(ErrorKind::kInternal, "too many descriptors for one message");
   iovec part{const_cast<char*>(text.data()), text.size()};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  alignas(cmsghdr) char control[CMSG_SPACE(kMost * sizeof(int))] = {};
   msghdr header{};
   header.msg_iov = &part;
   header.msg_iovlen = 1;
   header.msg_control = control;
-  header.msg_controllen = sizeof control;
+  header.msg_controllen = CMSG_SPACE(fds.size_bytes());
   cmsghdr* message = CMSG_FIRSTHDR(&header);
   message->cmsg_level = SOL_SOCKET;
   message->cmsg_type = SCM_RIGHTS;
-  message->cmsg_len = CMSG_LEN(sizeof(int));
-  std::memcpy(CMSG_DATA(message), &fd, sizeof fd);
+  message->cmsg_len = CMSG_LEN(fds.size_bytes());
+  std::memcpy(CMSG_DATA(message), fds.data(), fds.size_bytes());
   if (::sendmsg(socket, &header, MSG_NOSIGNAL) < 0) return fail_errno("sending a descriptor");
   return {};
 }

@@ -48,6 +48,9 @@ Result<> write_proc_file(const std::string& path, std::string_view bytes);
 // open_tree(2) OPEN_TREE_CLONE: a detached copy of a mount, in no peer group with it.
 Result<UniqueFd> open_tree_clone(const std::string& path, bool recursive);
 
+// mount_setattr(2) on a detached mount and those below it: MOUNT_ATTR_* to be set.
+Result<> set_mount_attributes(int mount_fd, std::uint64_t attributes);
+
 // mount_setattr(2) MOUNT_ATTR_IDMAP on a detached mount and those below it.
 Result<> set_idmap(int mount_fd, int user_namespace_fd, bool recursive);
 
@@ -77,6 +80,8 @@ void set_timer(int timer, std::chrono::nanoseconds time);
 
 // A message that carries a descriptor: unix(7) SCM_RIGHTS. `text` must not be empty.
 Result<> send_descriptor(int socket, int fd, std::string_view text);
+// Several in one message, at most 8.
+Result<> send_descriptors(int socket, std::span<const int> fds, std::string_view text);
 
 // The descriptor that the one message waiting on a socket carries: unix(7) SCM_RIGHTS.
 Result<UniqueFd> receive_descriptor(int socket);

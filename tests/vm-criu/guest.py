@@ -223,6 +223,33 @@ def _():
     box.end()
 
 
+@test("the annotations for the output of hooks and for a pidfd hold for a restored container, too")
+def _():
+    box = Bundle(change=lambda config: config.update(
+        hooks={"createRuntime": [{"path": "/bin/sh", "args": ["sh", "-c", "echo heard; echo complaint >&2"]}]},
+        annotations={"run.oci.hooks.stdout": str(PLACE / "hook.out"), "run.oci.hooks.stderr": str(PLACE / "hook.err"),
+                     "run.oci.pidfd_receiver": str(PLACE / "receiver")}))
+    with socket.socket(socket.AF_UNIX) as receiver:
+        receiver.bind(str(PLACE / "receiver"))
+        receiver.listen()
+        receiver.settimeout(10)
+        box.run()
+        receiver.accept()[0].close()
+        box.counted()
+        box.checkpoint()
+        box.ok("delete", box.id)
+        for file in ("hook.out", "hook.err"):
+            (PLACE / file).unlink()
+        box.restore()
+        with receiver.accept()[0] as sender:
+            sender.settimeout(10)
+            _, (pidfd,), _, _ = socket.recv_fds(sender, 64, 1)
+    expect(f"Pid:\t{box.state()['pid']}\n" in Path(f"/proc/self/fdinfo/{pidfd}").read_text(), "another process's pidfd")
+    os.close(pidfd)
+    expect((PLACE / "hook.out").read_text() == "heard\n" and (PLACE / "hook.err").read_text() == "complaint\n", "the output of hooks")
+    box.end()
+
+
 @test("an id that is taken, images that are none, and a container that is not running are refused")
 def _():
     box = Bundle().run()
