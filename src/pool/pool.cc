@@ -195,7 +195,12 @@ class Pool::State {
     wake();
     changed_.wait_for(lock, options_.wait, [&] { return !ready_.empty(); });
     --waiters_;
-    if (!ready_.empty()) return take_newest();
+    if (!ready_.empty()) {
+      Member member = take_newest();
+      // The others, who have woken the thread already.
+      if (waiters_ > 0) wake();
+      return member;
+    }
     ++stats_.starved;
     std::string why = "no sandbox of the pool was ready within " + std::to_string(options_.wait.count()) + " ms";
     if (backoff_.in_a_row() > 0) why += "; the last one failed: " + last_error_.message;
@@ -205,8 +210,8 @@ class Pool::State {
   // Under the lock. The thread is not woken now, but in a while, by its timer.
   void delay_refill() {
     const std::uint64_t now_ns = sys::monotonic_ns();
-    if (refill_at_ns_ > now_ns) return;
-    refill_at_ns_ = now_ns + kRefillDelay_ns;
+    if (refill_at_ns_ <= now_ns) refill_at_ns_ = now_ns + kRefillDelay_ns;
+    // Whoever waited may have had one made before that time, and the timer stopped.
     if (timer_at_ns_ == 0 || timer_at_ns_ > refill_at_ns_) set_timer(refill_at_ns_, now_ns);
   }
 
@@ -220,10 +225,9 @@ class Pool::State {
   // ---- the thread ----
 
   void run() {
-    for (;;) {
-      while (make_one()) {
-      }
-      if (!await_events()) return;
+    // While many are made, those that are there already are not forgotten. Never a look without taking what it finds: that of
+    // memory pressure is there once.
+    while (take_events(make_one() ? Patience::kNone : Patience::kForever)) {
     }
   }
 
@@ -263,17 +267,11 @@ class Pool::State {
     if (made) {
       if (auto added = add(std::move(*made), 1); !added) made = std::unexpected(std::move(added).error());
     }
-    if (made) return !has_news();
+    if (made) return true;
     const std::lock_guard lock(mutex_);
     --making_;
     note_failure(std::move(made).error());
     return true;
-  }
-
-  // While many are made, those that are there already are not forgotten.
-  [[nodiscard]] bool has_news() const {
-    epoll_event event{};
-    return ::epoll_wait(epoll_.get(), &event, 1, 0) > 0;
   }
 
   // `making`: it was counted so, and is not any more when it is there.
@@ -304,10 +302,12 @@ class Pool::State {
     changed_.notify_all();
   }
 
+  enum class Patience : int { kNone = 0, kForever = -1 };
+
   // False: the pool closes.
-  bool await_events() {
+  bool take_events(Patience patience) {
     epoll_event events[64];
-    const int count = ::epoll_wait(epoll_.get(), events, 64, -1);
+    const int count = ::epoll_wait(epoll_.get(), events, 64, static_cast<int>(patience));
     std::vector<Member> gone;  // dropped after the lock is: their ends are waited for
     const std::lock_guard lock(mutex_);
     for (int i = 0; i < count; ++i) take_event(events[i].data.u64, gone);

@@ -91,9 +91,10 @@ until_true() {
 
 # ---- root filesystem ----
 
-@test "every option of --help is tried in this file or in that of limits" {
+@test "every option of --help is tried in this file, or in that of limits, networks or bundles" {
   for name in $("$BIN" exec --help | sed -n 's/^  --\([a-z-]*\).*/\1/p'); do
-    grep -q -- "--$name" "$BATS_TEST_FILENAME" "$BATS_TEST_DIRNAME/limits.bats" || { echo "no test has --$name"; false; }
+    grep -q -- "--$name" "$BATS_TEST_FILENAME" "$BATS_TEST_DIRNAME/limits.bats" "$BATS_TEST_DIRNAME/../network/run" \
+      "$BATS_TEST_DIRNAME/../oci/emit-bundle.bats" || { echo "no test has --$name"; false; }
   done
 }
 
@@ -218,6 +219,12 @@ until_true() {
   refused 'is not a size' --tmpfs /x:1q -- true
   refused 'is not a size' --tmp-size big -- true
   refused 'holds nothing' --tmp-size 1k -- true
+}
+
+@test "options of --network allow say what they take, and that they go with it" {
+  refused '--net-connections.*from 1 to 65536' --allow a.example --net-connections 0 -- true
+  refused '--net-connect-timeout.*is not a time' --allow a.example --net-connect-timeout soon -- true
+  refused '--net-connect-timeout: goes with --network allow only' --net-connect-timeout 5s -- true
 }
 
 @test "--workdir" {
@@ -623,7 +630,7 @@ for _ in range(9):
 
 # ---- report ----
 
-keys='["id","status","exit_code","signal","reason","started_at","wall_us","cpu_user_us","cpu_system_us","memory_peak_bytes","oom_killed","timed_out","stdout_lost_bytes","stderr_lost_bytes","pids_peak","pids_limit_hits","oom_kills","cpu_throttling","io","psi","rootfs","profile","limits","degradations","notes","stages_us"]'
+keys='["id","status","exit_code","signal","reason","started_at","wall_us","cpu_user_us","cpu_system_us","memory_peak_bytes","oom_killed","timed_out","stdout_lost_bytes","stderr_lost_bytes","pids_peak","pids_limit_hits","oom_kills","cpu_throttling","io","psi","network","rootfs","profile","limits","degradations","notes","stages_us"]'
 
 @test "--report FILE: one object with every field" {
   printf '{"hostname": "x"}' >p.json
