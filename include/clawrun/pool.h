@@ -65,7 +65,7 @@ CLAWRUN_API int clawrun_pool_open(const clawrun_spec *spec, const clawrun_pool_o
 CLAWRUN_API void clawrun_pool_close(clawrun_pool *pool);
 
 /* Waits until `count` are ready, for at most that long, forever where it is negative. 1: they are; 0: not within that time. -1:
- * none can be made; the error says why. */
+ * `count` is more than the pool keeps, or none can be made; the error says why. */
 CLAWRUN_API int clawrun_pool_wait_ready(clawrun_pool *pool, uint64_t count, int64_t timeout_ms, clawrun_error **error);
 
 /* From now on as many are kept; those that are too many end. */

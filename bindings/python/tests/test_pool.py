@@ -39,7 +39,7 @@ class ParkedTest(PoolCase):
     def test_size_and_statistics(self):
         with SandboxPool(size=1) as pool:
             self.assertTrue(pool.wait_ready(1, 20))
-            self.assertFalse(pool.wait_ready(2, 0.1))
+            self.assertRaisesRegex(SetupError, "more than the 1", pool.wait_ready, 2, 0.1)
             pool.resize(3)
             self.assertTrue(pool.wait_ready(3, 20))
             self.assertEqual((pool.stats()["size"], pool.stats()["ready"]), (3, 3))
